@@ -1,0 +1,1 @@
+"""A fleet of simulated devices, their faults, and the command line that plays them."""

@@ -1,0 +1,1 @@
+"""HTTP: what the service tells and takes over the network."""

@@ -1,0 +1,1 @@
+"""What travels over HTTP, one file per resource: the OpenAPI document is made of these."""

@@ -1,0 +1,148 @@
+"""Alerts over HTTP."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Self
+
+import orjson
+from pydantic import BaseModel, ConfigDict, Field
+
+from api.pages import Page
+from domain.alert import AlertState, Severity, Standing
+from store.alert_views import AlertRow, AlertStepRow
+
+_EXAMPLE = {
+    "id": 4711,
+    "rule": "manhole.tilt",
+    "title": "Cover tilted",
+    "title_zh": "井盖倾斜",
+    "severity": 1,
+    "peak": 1,
+    "state": "firing",
+    "standing": "upheld",
+    "retrospective": False,
+    "device": "mh-0815",
+    "kind": "manhole",
+    "district": "511703",
+    "asset": "JG-000815",
+    "ticket": "511703-20261122-0007",
+    "measure": "tilt_deg",
+    "value": 93.5,
+    "onset": "2026-11-22T08:15:00Z",
+    "fired_at": "2026-11-22T08:15:00Z",
+    "decided_at": "2026-11-22T08:15:00.120000Z",
+    "cleared_at": None,
+    "reading_at": "2026-11-22T08:15:00Z",
+    "revision": 3,
+    "acknowledged_at": None,
+    "acknowledged_by": None,
+    "owner": None,
+    "note": None,
+    "simulated": False,
+}
+
+
+class Alert(BaseModel):
+    """Something is wrong with a device or with what it watches."""
+
+    model_config = ConfigDict(json_schema_extra={"example": _EXAMPLE})
+
+    id: int
+    rule: str = Field(description="Key of the rule that raised it.")
+    title: str | None
+    title_zh: str | None
+    severity: Severity = Field(description="Now: 1 critical, 2 major, 3 minor, 4 notice.")
+    peak: Severity = Field(description="The gravest it ever was.")
+    state: AlertState
+    standing: Standing = Field(description="Whether the readings in order bear it out.")
+    retrospective: bool = Field(description="Found late, from readings that came late.")
+    device: str
+    kind: str
+    district: str
+    asset: str | None
+    ticket: str | None = Field(description="Number of the ticket it belongs to.")
+    measure: str | None = Field(description="What was judged; null for a silence.")
+    value: float | bool | None = Field(description="The value that decided, in the measure's unit.")
+    onset: datetime = Field(description="Event time at which the condition began; with device and rule, its identity.")
+    fired_at: datetime = Field(description="Event time at which it fired: onset and hold.")
+    decided_at: datetime = Field(description="When the service decided so.")
+    cleared_at: datetime | None
+    reading_at: datetime | None = Field(description="Time of the reading that decided.")
+    revision: int = Field(description="The form of the rule that raised it.")
+    acknowledged_at: datetime | None
+    acknowledged_by: str | None = Field(description="Name of the key that acknowledged it first.")
+    owner: str | None = Field(description="Who looks after it.")
+    note: str | None
+    simulated: bool
+
+    @classmethod
+    def of(cls, row: AlertRow) -> Self:
+        """Shape one row."""
+        return cls(**_plain(row))
+
+
+class AlertPage(Page[Alert]):
+    """One page of alerts, and the token for asking later what has changed."""
+
+    changed: str = Field(
+        description="Opaque. As `changed_since` it asks for what changed after this answer was made; it may repeat, "
+        "and never misses. While paging, keep the one of the first page.",
+        examples=["t74211"],
+    )
+
+
+class AlertStep(BaseModel):
+    """One step of an alert's life."""
+
+    at: datetime = Field(description="Event time.")
+    step: str = Field(description="opened, rose, fell, cleared, acknowledged.")
+    severity: Severity
+    measure: str | None
+    value: float | bool | None
+    reading_at: datetime | None
+    decided_at: datetime
+    by: str | None = Field(description="Name of the key, where a person did it.")
+    note: str | None
+
+    @classmethod
+    def of(cls, row: AlertStepRow) -> Self:
+        """Shape one row."""
+        return cls(**{**row._asdict(), "value": _value(row.value)})
+
+
+class AlertDetail(Alert):
+    """One alert with its life and the rule as it stood."""
+
+    steps: list[AlertStep]
+    rule_body: Mapping[str, Any] = Field(description="The rule in the form that raised this alert.")
+
+    @classmethod
+    def whole(cls, row: AlertRow, steps: list[AlertStepRow], body: bytes | None) -> Self:
+        """Shape one alert with what belongs to it."""
+        return cls(
+            **_plain(row), steps=[AlertStep.of(step) for step in steps], rule_body=orjson.loads(body) if body else {}
+        )
+
+
+class Acknowledgement(BaseModel):
+    """Who looks after an alert from now on."""
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"example": {"owner": "Li Na", "note": "crew 3 is on its way"}}
+    )
+
+    owner: str | None = Field(
+        default=None, min_length=1, max_length=100, pattern=r"^[^\x00]*$", description="Left out: the key's name."
+    )
+    note: str = Field(default="", max_length=1000, pattern=r"^[^\x00]*$")
+
+
+def _plain(row: AlertRow) -> dict[str, Any]:
+    fields = row._asdict()
+    fields["revision"] = fields.pop("revision_id")
+    fields["value"] = _value(row.value)
+    return fields
+
+
+def _value(stored: bytes | None) -> Any:
+    return None if stored is None else orjson.loads(stored)

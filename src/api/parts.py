@@ -1,0 +1,50 @@
+"""The parts that the application is given, and how a route gets them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from api.registration import Vocabulary
+from api.security import KeyRing
+from devices.kind import DeviceKind
+from domain.clock import Clock
+from store.connection import Pool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiSettings:
+    """What the API may be told; the service reads it from its settings."""
+
+    stale_coverage: timedelta = timedelta(seconds=60)
+    """A source whose own heartbeats were last heard longer ago counts as not heard."""
+    key_memory_s: float = 5.0
+    """For how long a key once looked up is believed: a revoked key opens nothing after this."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """Everything a route may need, made once."""
+
+    pool: Pool
+    clock: Clock
+    settings: ApiSettings
+    vocabulary: Vocabulary
+    keys: KeyRing
+
+    @property
+    def kinds(self) -> Mapping[str, DeviceKind]:
+        """Every device kind by its key."""
+        return self.vocabulary.kinds
+
+
+def parts_of(request: Request) -> Parts:
+    """The parts of the application that serves this request."""
+    parts = request.app.state.parts
+    assert isinstance(parts, Parts)
+    return parts
+
+
+PartsOf = Annotated[Parts, Depends(parts_of)]

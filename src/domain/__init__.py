@@ -1,0 +1,1 @@
+"""The nouns of the service: readings, devices, rules' findings, alerts, tickets, errors and the clock."""

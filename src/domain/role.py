@@ -1,0 +1,61 @@
+"""Roles of the people and programs that hold a key, and the one table of what each may do."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Final
+
+
+class Role(StrEnum):
+    """What the holder of a key is in the command centre."""
+
+    VIEWER = "viewer"
+    """Looks on: wall screens, other departments."""
+    OPERATOR = "operator"
+    """值守员: watches alerts and acknowledges them."""
+    DISPATCHER = "dispatcher"
+    """派遣员: sends tickets on."""
+    HANDLER = "handler"
+    """处置员: mends the street."""
+    CHECKER = "checker"
+    """核查员: looks whether it is mended."""
+    ENGINEER = "engineer"
+    """Adds devices, tunes rules, finds out why a message was set aside."""
+    ADMIN = "admin"
+    """Everything, keys included."""
+    AUDITOR = "auditor"
+    """Sees everything, changes nothing."""
+
+
+class Permission(StrEnum):
+    """One thing that a request may need."""
+
+    READ = "read"
+    """Kinds, rules, assets, devices, readings, alerts, tickets."""
+    ACKNOWLEDGE = "acknowledge"
+    """Take an alert on."""
+    REGISTER = "register"
+    """Create and change assets, devices and fittings."""
+    DIAGNOSE = "diagnose"
+    """Quarantine and ledger: raw payloads may hold more than the caller should see of other organisations."""
+    MANAGE_KEYS = "manage_keys"
+    """Make, list and revoke keys."""
+
+
+_READER: Final = frozenset({Permission.READ})
+
+GRANTS: Final[Mapping[Role, frozenset[Permission]]] = {
+    Role.VIEWER: _READER,
+    Role.OPERATOR: _READER | {Permission.ACKNOWLEDGE},
+    Role.DISPATCHER: _READER | {Permission.ACKNOWLEDGE},
+    Role.HANDLER: _READER,
+    Role.CHECKER: _READER,
+    Role.ENGINEER: _READER | {Permission.ACKNOWLEDGE, Permission.REGISTER, Permission.DIAGNOSE},
+    Role.ADMIN: frozenset(Permission),
+    Role.AUDITOR: _READER | {Permission.DIAGNOSE},
+}
+"""The only place that says who may do what."""
+
+
+def allows(role: Role, permission: Permission) -> bool:
+    """Whether a holder of ``role`` may do what needs ``permission``."""
+    return permission in GRANTS[role]

@@ -1,0 +1,1 @@
+"""The way in: topics, payload formats, the normaliser and the MQTT subscriber."""

@@ -1,0 +1,29 @@
+"""Delivery: one message as the broker handed it over, with what is needed to acknowledge it to the right connection."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+
+@dataclass(slots=True)
+class Delivery:
+    """One message in hand, from receipt until its acknowledgement."""
+
+    topic: str
+    payload: bytes
+    received_at: datetime
+    """When this process first had it in hand, aware UTC."""
+    packet_id: int
+    """The broker's number for it; 0 at QoS 0. Means something only within its connection."""
+    redelivered: bool
+    """The broker marked it as sent before (DUP)."""
+    generation: int
+    """Of the connection that brought it, or that last brought it again."""
+    properties: dict[str, str] | None = None
+    """MQTT 5 user properties, content type and the like, as text."""
+    refused: str | None = None
+    """Why the database refused it, once bisecting a batch has found it to be the one."""
+
+    @property
+    def size(self) -> int:
+        """Bytes it occupies, for the inbox's bound."""
+        return len(self.payload) + len(self.topic)

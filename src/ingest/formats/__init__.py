@@ -1,0 +1,1 @@
+"""One file per payload format; each offers ``FORMAT`` and is gathered by ``ingest.catalogue``."""

@@ -1,0 +1,395 @@
+"""The MQTT subscriber: paho driven by the event loop, a bounded inbox, acknowledgement only when told.
+
+The socket is always read while connected, or the keepalive would die. What is outstanding is bounded by Receive
+Maximum (MQTT 5) or by the broker's window (3.1.1); a cap in bytes disconnects, keeps the session, and comes back when
+the backlog is worked off.
+"""
+
+import asyncio
+import contextlib
+import random
+import socket
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, Final
+from urllib.parse import unquote, urlsplit
+
+import paho.mqtt.client as paho
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+from paho.mqtt.subscribeoptions import SubscribeOptions
+
+from domain.clock import Clock
+from domain.errors import InvalidInputError
+from domain.instants import to_micros
+from ingest.delivery import Delivery
+
+_READS_PER_WAKE: Final = 500
+"""Packets read before the loop may do something else: large enough to amortise the wake-up, small enough for others."""
+_MISC_EVERY_S: Final = 1.0
+_KEEPALIVE_S: Final = 30
+_BACKOFF_FIRST_S: Final = 0.2
+_BACKOFF_MOST_S: Final = 30.0
+_CONNACK_WITHIN_S: Final = 10.0
+_SESSION_NEVER_EXPIRES: Final = 0xFFFFFFFF
+"""MQTT 5 §3.1.2.11.2: with the largest value the session does not expire."""
+_SUBPROTOCOL_REFUSED: Final = "Unsupported protocol version"
+
+
+class Protocol(Enum):
+    """Which MQTT to speak."""
+
+    AUTO = "auto"
+    """5 first; 3.1.1 where the broker refuses 5."""
+    V5 = "5"
+    V311 = "3"
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerAddress:
+    """Where the broker is and who we are to it."""
+
+    host: str
+    port: int
+    user: str | None
+    password: str | None
+
+    @classmethod
+    def from_url(cls, url: str) -> "BrokerAddress":
+        """Read ``mqtt://user:password@host:port``.
+
+        Raises:
+            InvalidInputError: the URL is of another form; the message leaves out what may be secret.
+        """
+        parts = urlsplit(url)
+        if parts.scheme != "mqtt" or not parts.hostname:
+            message = (
+                "the broker's URL must look like mqtt://user:password@host:1883 (user and password may be left out)"
+            )
+            raise InvalidInputError(message)
+        user = None if parts.username is None else unquote(parts.username)
+        password = None if parts.password is None else unquote(parts.password)
+        return cls(parts.hostname, parts.port or 1883, user, password)
+
+
+@dataclass(frozen=True, slots=True)
+class SubscriberOptions:
+    """What a subscriber needs to know."""
+
+    broker: BrokerAddress
+    client_id: str
+    """Stable: the broker keeps the session under it."""
+    filters: tuple[str, ...]
+    heartbeats: Mapping[str, str]
+    """Heartbeat topic → source name."""
+    protocol: Protocol = Protocol.AUTO
+    receive_maximum: int = 2000
+    """Messages outstanding at once (MQTT 5 Receive Maximum)."""
+    inbox_max_bytes: int = 64 * 1024 * 1024
+    heartbeat_s: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Connected:
+    """Told when a connection stands."""
+
+    protocol: Protocol
+    session_present: bool
+    """The broker still knew our session, and so kept what came in between."""
+    expected_session: bool
+    """It should have known it: this process had been connected before."""
+
+
+class Subscriber:
+    """One MQTT session. ``run`` keeps it connected; ``take`` and ``acknowledge`` are for the worker."""
+
+    def __init__(
+        self,
+        options: SubscriberOptions,
+        clock: Clock,
+        *,
+        on_connected: Callable[[Connected], None],
+        on_lost: Callable[[str], None],
+    ) -> None:
+        """Prepare; nothing is connected before ``run``."""
+        self._options = options
+        self._clock = clock
+        self._on_connected = on_connected
+        self._on_lost = on_lost
+        self._client: paho.Client | None = None
+        self._generation = 0
+        self._protocol = Protocol.V311 if options.protocol is Protocol.V311 else Protocol.V5
+        self._inbox: deque[Delivery] = deque()
+        self._in_hand: dict[int, Delivery] = {}
+        self._outstanding_bytes = 0
+        self._arrived = asyncio.Event()
+        self._eased = asyncio.Event()
+        self._ended: asyncio.Future[str] | None = None
+        self._was_connected = False
+        self._connected = False
+        self._received = 0
+        self.redelivered_in_hand = 0
+        """Redeliveries dropped because their message was still in hand; the worker takes the count into the ledger."""
+
+    @property
+    def connected(self) -> bool:
+        """Whether a connection stands and is subscribed."""
+        return self._connected
+
+    @property
+    def outstanding(self) -> int:
+        """Messages received and not yet acknowledged."""
+        return len(self._in_hand)
+
+    # --- for the worker -------------------------------------------------------------------------------------------
+
+    async def take(self, most: int, most_bytes: int) -> list[Delivery]:
+        """Whatever has arrived, at least one message: the next batch. Group commit, never a timer."""
+        while not self._inbox:
+            self._arrived.clear()
+            await self._arrived.wait()
+        batch: list[Delivery] = []
+        size = 0
+        inbox = self._inbox
+        while inbox and len(batch) < most and size < most_bytes:
+            delivery = inbox.popleft()
+            size += delivery.size
+            batch.append(delivery)
+        return batch
+
+    def acknowledge(self, batch: Sequence[Delivery]) -> None:
+        """Acknowledge settled messages, each to the connection that brought it last.
+
+        What an earlier connection brought is dropped: its packet ids mean other messages now. The broker brings such
+        a message again, and it is found to be a duplicate.
+        """
+        client, generation = self._client, self._generation
+        for delivery in batch:
+            self._outstanding_bytes -= delivery.size
+            if delivery.packet_id == 0:
+                continue
+            if self._in_hand.get(delivery.packet_id) is delivery:
+                del self._in_hand[delivery.packet_id]
+            if delivery.generation == generation and client is not None and self._connected:
+                client.ack(delivery.packet_id, 1)
+        if self._outstanding_bytes < self._options.inbox_max_bytes // 2:
+            self._eased.set()
+
+    # --- the connection -------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Keep connected until cancelled: backoff with jitter, protocol by probing, pauses while the inbox is full."""
+        backoff = _BACKOFF_FIRST_S
+        while True:
+            self._eased.clear()
+            if self._outstanding_bytes >= self._options.inbox_max_bytes:
+                await self._eased.wait()
+            before = self._received
+            stood, why = await self._connect_and_serve()
+            self._on_lost(why)
+            if stood and self._received > before:
+                backoff = _BACKOFF_FIRST_S
+            await asyncio.sleep(backoff * random.uniform(0.5, 1.5))  # noqa: S311  # jitter, not a secret
+            backoff = min(backoff * 2, _BACKOFF_MOST_S)
+
+    async def _connect_and_serve(self) -> tuple[bool, str]:
+        """One connection from CONNECT to its end: whether it ever stood, and why it ended."""
+        loop = asyncio.get_running_loop()
+        self._ended = ended = loop.create_future()
+        self._generation += 1
+        client = self._client = self._make_client(self._generation)
+        broker = self._options.broker
+        stood = False
+        try:
+            # Name resolution and connecting block, so they run beside the loop; paho is used from one thread at a time.
+            await loop.run_in_executor(None, self._open, client)
+            async with asyncio.timeout(_CONNACK_WITHIN_S):
+                while not self._connected and not ended.done():
+                    await asyncio.sleep(0.01)
+            if self._connected:
+                stood = True
+                async with asyncio.TaskGroup() as group:
+                    beat = group.create_task(self._beat(client))
+                    misc = group.create_task(self._misc(client))
+                    why = await ended
+                    beat.cancel()
+                    misc.cancel()
+            else:
+                why = await ended
+        except TimeoutError:
+            why = f"the broker at {broker.host}:{broker.port} accepted the connection but said nothing"
+        except OSError as error:
+            why = f"the broker at {broker.host}:{broker.port} cannot be reached: {error.strerror or error}"
+        finally:
+            self._connected = False
+            self._close(client)
+        if not stood:
+            self._consider_protocol(why)
+        return stood, why
+
+    def _open(self, client: paho.Client) -> None:
+        broker = self._options.broker
+        if self._protocol is Protocol.V5:
+            properties = Properties(PacketTypes.CONNECT)
+            properties.SessionExpiryInterval = _SESSION_NEVER_EXPIRES
+            properties.ReceiveMaximum = self._options.receive_maximum
+            client.connect(broker.host, broker.port, _KEEPALIVE_S, clean_start=False, properties=properties)
+        else:
+            client.connect(broker.host, broker.port, _KEEPALIVE_S)
+
+    def _make_client(self, generation: int) -> paho.Client:
+        broker = self._options.broker
+        loop = asyncio.get_running_loop()
+        v5 = self._protocol is Protocol.V5
+        client = paho.Client(
+            CallbackAPIVersion.VERSION2,
+            client_id=self._options.client_id,
+            clean_session=None if v5 else False,
+            protocol=MQTTProtocolVersion.MQTTv5 if v5 else MQTTProtocolVersion.MQTTv311,
+            manual_ack=True,
+        )
+        if broker.user is not None:
+            client.username_pw_set(broker.user, broker.password)
+
+        def register_read(_client: paho.Client, _data: Any, sock: Any) -> None:
+            with contextlib.suppress(OSError):
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            loop.call_soon_threadsafe(self._add_reader, client, sock)
+
+        def unregister_read(_client: paho.Client, _data: Any, sock: Any) -> None:
+            self._remove(loop, sock)
+
+        def register_write(_client: paho.Client, _data: Any, sock: Any) -> None:
+            loop.call_soon_threadsafe(self._add_writer, client, sock)
+
+        def unregister_write(_client: paho.Client, _data: Any, sock: Any) -> None:
+            loop.call_soon_threadsafe(loop.remove_writer, sock.fileno())
+
+        client.on_socket_open = register_read
+        client.on_socket_close = unregister_read
+        client.on_socket_register_write = register_write
+        client.on_socket_unregister_write = unregister_write
+        client.on_connect = self._connect_answered
+        client.on_disconnect = self._disconnected
+        client.on_message = self._message_hook(generation)
+        return client
+
+    def _add_reader(self, client: paho.Client, sock: Any) -> None:
+        if client is self._client and sock.fileno() >= 0:
+            asyncio.get_running_loop().add_reader(sock.fileno(), self._readable, client)
+
+    def _add_writer(self, client: paho.Client, sock: Any) -> None:
+        if client is self._client and sock.fileno() >= 0:
+            asyncio.get_running_loop().add_writer(sock.fileno(), client.loop_write)
+
+    @staticmethod
+    def _remove(loop: asyncio.AbstractEventLoop, sock: Any) -> None:
+        descriptor = sock.fileno()
+        if descriptor >= 0:
+            loop.remove_reader(descriptor)
+            loop.remove_writer(descriptor)
+
+    def _readable(self, client: paho.Client) -> None:
+        """Read what the socket holds. paho reads one packet a call; stop when a call brought no message."""
+        for _ in range(_READS_PER_WAKE):
+            before = self._received
+            if client.loop_read() != MQTTErrorCode.MQTT_ERR_SUCCESS:
+                self._end("the connection to the broker broke")
+                return
+            if self._received == before:
+                return
+
+    def _message_hook(self, generation: int) -> Callable[[paho.Client, Any, paho.MQTTMessage], None]:
+        """The callback for one connection's messages, its generation bound in."""
+
+        def arrived(_client: paho.Client, _data: Any, message: paho.MQTTMessage) -> None:
+            self._received += 1
+            packet_id = message.mid if message.qos else 0
+            payload = bytes(message.payload)
+            topic = message.topic
+            held = self._in_hand.get(packet_id) if packet_id else None
+            if held is not None and message.dup and held.payload == payload and held.topic == topic:
+                # Still in hand from the connection before: settle it once, acknowledge it to this one.
+                held.generation = generation
+                self.redelivered_in_hand += 1
+                return
+            delivery = Delivery(
+                topic, payload, self._clock.now(), packet_id, message.dup, generation, _properties(message)
+            )
+            if packet_id:
+                self._in_hand[packet_id] = delivery
+            self._outstanding_bytes += delivery.size
+            self._inbox.append(delivery)
+            self._arrived.set()
+            if self._outstanding_bytes > self._options.inbox_max_bytes:
+                self._end("the inbox is full: disconnected until the backlog is settled; the session stays")
+
+        return arrived
+
+    def _connect_answered(
+        self, client: paho.Client, _data: Any, flags: paho.ConnectFlags, reason: ReasonCode, _props: Properties | None
+    ) -> None:
+        if reason.is_failure:
+            self._end(f"the broker refused the connection: {reason}")
+            return
+        if self._protocol is Protocol.V5:
+            # Retained messages only with a new subscription: a reconnect must not replay every device's status.
+            options = SubscribeOptions(qos=1, retainHandling=1)
+            client.subscribe([(name, options) for name in self._options.filters])
+        else:
+            client.subscribe([(name, 1) for name in self._options.filters])
+        self._connected = True
+        self._on_connected(Connected(self._protocol, flags.session_present, self._was_connected))
+        self._was_connected = True
+
+    def _disconnected(self, _client: paho.Client, _data: Any, _flags: Any, reason: ReasonCode, _props: Any) -> None:
+        self._end(f"the connection to the broker ended: {reason}")
+
+    def _end(self, why: str) -> None:
+        if self._ended is not None and not self._ended.done():
+            self._ended.get_loop().call_soon_threadsafe(self._settle_end, self._ended, why)
+
+    @staticmethod
+    def _settle_end(ended: "asyncio.Future[str]", why: str) -> None:
+        if not ended.done():
+            ended.set_result(why)
+
+    def _close(self, client: paho.Client) -> None:
+        sock = client.socket()
+        if sock is not None:
+            self._remove(asyncio.get_running_loop(), sock)
+        client.on_disconnect = None
+        client.disconnect()
+        self._client = None
+
+    def _consider_protocol(self, why: str) -> None:
+        """A broker without MQTT 5 says so, or hangs up before an answer: speak the other one next time."""
+        if self._options.protocol is Protocol.AUTO and "cannot be reached" not in why:
+            self._protocol = Protocol.V311 if self._protocol is Protocol.V5 else Protocol.V5
+
+    async def _misc(self, client: paho.Client) -> None:
+        while True:
+            await asyncio.sleep(_MISC_EVERY_S)
+            if client.loop_misc() != MQTTErrorCode.MQTT_ERR_SUCCESS:
+                self._end("the broker no longer answers (keepalive)")
+                return
+
+    async def _beat(self, client: paho.Client) -> None:
+        """Send heartbeats on every source's own topics, to be read back: how far we can hear."""
+        while True:
+            stamp = str(to_micros(self._clock.now()))
+            for topic in self._options.heartbeats:
+                client.publish(topic, stamp, qos=1)
+            await asyncio.sleep(self._options.heartbeat_s)
+
+
+def _properties(message: paho.MQTTMessage) -> dict[str, str] | None:
+    """MQTT 5 properties as text, for quarantine; ``None`` where there are none."""
+    properties = message.properties
+    if properties is None or properties.isEmpty():
+        return None
+    return {str(key): str(value) for key, value in properties.json().items()}

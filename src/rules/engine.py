@@ -1,0 +1,228 @@
+"""The engine: gives conditions time. clear → pending → firing → clear, decided by readings and by the clock alike.
+
+Pure: the same tracks, readings and times give the same transitions, whoever calls and whenever. What the clock
+decides is decided at the time it was due, not at the time somebody looked: a tick only makes a decision timely.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import NamedTuple
+
+from domain.alert import Severity, Step, Transition
+from domain.coverage import Coverage
+from domain.instants import from_micros, to_micros
+from domain.reading import MeasureValue, Reading
+from rules.plan import Plan, SilenceWatch, Watch
+from rules.rule import Verdict
+from rules.tracks import LevelTrack, RuleTrack, SilenceTrack, Tracks
+
+
+class Hearing(NamedTuple):
+    """When a device was last heard, and since when and until when we could have heard it."""
+
+    heard_at: datetime | None
+    coverage: Coverage | None
+
+
+def judge(plan: Plan, tracks: Tracks, reading: Reading, hearing: Hearing) -> list[Transition]:
+    """Judge the next reading of a device's stream; ``tracks`` is changed in place.
+
+    ``hearing`` is that from before this reading. Values under a flag are not judged.
+    """
+    steps: list[Transition] = []
+    if tracks.rules:
+        elapse_holds(plan, tracks, reading.device_id, reading.at, steps)
+    for silence in plan.silences:
+        late = hearing.heard_at is not None and reading.received_at - hearing.heard_at > silence.wait
+        if late or silence.key in tracks.silences:
+            _end_silence(tracks, silence, reading, hearing, steps)
+    values = reading.values
+    if reading.flags:
+        values = {measure: value for measure, value in values.items() if measure not in reading.flags}
+    now: int | None = None
+    for watch in plan.watches:
+        track = tracks.rules.get(watch.key)
+        if track is None and watch.condition.quiet(values):
+            continue
+        now = to_micros(reading.at) if now is None else now
+        _judge_watch(plan, tracks, watch, track, values, reading, now, steps)
+    return steps
+
+
+def tick(plan: Plan, tracks: Tracks, device_id: int, now: datetime, hearing: Hearing) -> list[Transition]:
+    """Let the clock decide what was due up to ``now``: holds that elapsed, silences that became too long."""
+    steps: list[Transition] = []
+    elapse_holds(plan, tracks, device_id, now, steps)
+    for silence in plan.silences:
+        if silence.key not in tracks.silences:
+            _begin_silence(tracks, silence, device_id, now, hearing, steps)
+    return steps
+
+
+def elapse_holds(plan: Plan, tracks: Tracks, device_id: int, until: datetime, steps: list[Transition]) -> None:
+    """Fire every pending level whose hold ended by ``until`` while its last bad reading was still valid."""
+    if not tracks.rules:
+        return
+    limit = to_micros(until)
+    for key in [key for key in tracks.rules if key not in plan.by_key]:
+        _drop(tracks, key, device_id, limit, steps)
+    for key, track in tracks.rules.items():
+        watch = plan.by_key[key]
+        due = sorted(
+            (level.onset + hold, place)
+            for place, (level, hold) in enumerate(zip(track.levels, watch.holds, strict=True))
+            if level is not None
+            and level.fired is None
+            and level.onset + hold <= min(limit, level.seen + plan.validity)
+        )
+        for at, place in due:
+            before = _severity(watch, track)
+            level = track.levels[place]
+            if level is not None:
+                level.fired = at
+            _report(watch, track, device_id, before, at, steps)
+
+
+def next_hold_due(plan: Plan, tracks: Tracks) -> datetime | None:
+    """When the clock alone could next fire a level, or ``None``."""
+    due = [
+        level.onset + hold
+        for key, track in tracks.rules.items()
+        if (watch := plan.by_key.get(key)) is not None
+        for level, hold in zip(track.levels, watch.holds, strict=True)
+        if level is not None and level.fired is None and level.onset + hold <= level.seen + plan.validity
+    ]
+    return from_micros(min(due)) if due else None
+
+
+def next_silence_due(plan: Plan, tracks: Tracks, hearing: Hearing) -> datetime | None:
+    """When the clock alone could next raise a silence, or ``None``."""
+    if not plan.silences or hearing.heard_at is None:
+        return None
+    since = _listening_since(hearing)
+    due = [since + silence.after for silence in plan.silences if silence.key not in tracks.silences]
+    return from_micros(min(due)) if due else None
+
+
+def _judge_watch(
+    plan: Plan,
+    tracks: Tracks,
+    watch: Watch,
+    track: RuleTrack | None,
+    values: Mapping[str, MeasureValue],
+    reading: Reading,
+    now: int,
+    steps: list[Transition],
+) -> None:
+    judged = watch.condition.judge(values)
+    if judged is None:
+        return
+    value, verdicts = judged
+    if track is None:
+        track = tracks.rules[watch.key] = RuleTrack(levels=[None] * len(watch.holds))
+    before = _severity(watch, track)
+    for place, verdict in enumerate(verdicts):
+        track.levels[place] = _advance(track.levels[place], verdict, now, watch.holds[place], plan.validity)
+    # What is shown as evidence is the last reading that spoke for the alert; when it clears, the one that ended it.
+    if Verdict.BAD in verdicts or all(level is None for level in track.levels):
+        track.value, track.reading = value, (now, reading.digest)
+    _report(watch, track, reading.device_id, before, now, steps)
+    if all(level is None for level in track.levels):
+        del tracks.rules[watch.key]
+
+
+def _advance(level: LevelTrack | None, verdict: Verdict, now: int, hold: int, validity: int) -> LevelTrack | None:
+    match verdict:
+        case Verdict.GOOD:
+            return None
+        case Verdict.KEEP:
+            return level if level is not None and level.fired is not None else None
+        case Verdict.BAD:
+            if level is None or (level.fired is None and now > level.seen + validity):
+                # First bad reading, or the first after a gap in which the state was unknown: the hold starts here.
+                return LevelTrack(onset=now, seen=now, fired=now if hold == 0 else None)
+            level.seen = now
+            return level
+
+
+def _severity(watch: Watch, track: RuleTrack) -> Severity | None:
+    firing = [
+        severity
+        for severity, level in zip(watch.severities, track.levels, strict=True)
+        if level is not None and level.fired is not None
+    ]
+    return min(firing) if firing else None
+
+
+def _report(
+    watch: Watch, track: RuleTrack, device_id: int, before: Severity | None, at: int, steps: list[Transition]
+) -> None:
+    """Add the step, if any, that leads from severity ``before`` to the present one."""
+    after = _severity(watch, track)
+    if after == before:
+        return
+    if before is None:
+        track.onset = min(level.onset for level in track.levels if level is not None and level.fired is not None)
+        step = Step.OPENED
+    elif after is None:
+        step = Step.CLEARED
+    else:
+        step = Step.ROSE if after < before else Step.FELL
+    severity = after if after is not None else before
+    if track.onset is None or severity is None:
+        return
+    steps.append(
+        Transition(
+            device_id=device_id,
+            rule=watch.key,
+            onset=from_micros(track.onset),
+            at=from_micros(at),
+            step=step,
+            severity=severity,
+            measure=watch.measure,
+            value=track.value,
+            reading=None if track.reading is None else (from_micros(track.reading[0]), track.reading[1]),
+        )
+    )
+    if after is None:
+        track.onset = None
+
+
+def _drop(tracks: Tracks, key: str, device_id: int, at: int, steps: list[Transition]) -> None:
+    """Forget a rule that no longer judges this device; what it raised clears now."""
+    track = tracks.rules.pop(key)
+    if track.onset is not None:
+        onset, now = from_micros(track.onset), from_micros(at)
+        steps.append(Transition(device_id, key, onset, now, Step.CLEARED, Severity.NOTICE, None, None, None))
+
+
+def _listening_since(hearing: Hearing) -> int:
+    """From when silence counts: the last message, or the start of the present coverage if that is later."""
+    heard = 0 if hearing.heard_at is None else to_micros(hearing.heard_at)
+    return heard if hearing.coverage is None else max(heard, to_micros(hearing.coverage.since))
+
+
+def _begin_silence(
+    tracks: Tracks, silence: SilenceWatch, device_id: int, now: datetime, hearing: Hearing, steps: list[Transition]
+) -> None:
+    if hearing.heard_at is None or hearing.coverage is None:
+        return
+    onset = _listening_since(hearing) + silence.after
+    if onset <= to_micros(min(now, hearing.coverage.until)):
+        tracks.silences[silence.key] = SilenceTrack(onset)
+        began = from_micros(onset)
+        steps.append(Transition(device_id, silence.key, began, began, Step.OPENED, silence.severity, None, None, None))
+
+
+def _end_silence(
+    tracks: Tracks, silence: SilenceWatch, reading: Reading, hearing: Hearing, steps: list[Transition]
+) -> None:
+    device_id, key = reading.device_id, silence.key
+    if key not in tracks.silences:
+        # Nobody looked in time: the silence was real all the same, and is told before it is ended.
+        _begin_silence(tracks, silence, device_id, reading.received_at, hearing, steps)
+    track = tracks.silences.pop(key, None)
+    if track is not None:
+        onset, identity = from_micros(track.onset), (reading.at, reading.digest)
+        ended = max(reading.received_at, onset)
+        steps.append(Transition(device_id, key, onset, ended, Step.CLEARED, silence.severity, None, None, identity))

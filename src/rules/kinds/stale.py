@@ -1,0 +1,66 @@
+"""stale: nothing was heard of a device for some of its expected intervals."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import ClassVar, Final
+
+from domain.alert import Severity
+from domain.reading import MeasureValue
+from rules.rule import Level, RuleOverrideError, Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Stale:
+    """Bad once nothing was received for ``intervals`` expected intervals of the device.
+
+    It counts received times, inside the source's coverage: a device whose clock is wrong is not silent, and a broker
+    that was away silences nobody.
+    """
+
+    kind: ClassVar[str] = "stale"
+
+    intervals: float = 3.0
+    severity: Severity = Severity.MINOR
+
+    @property
+    def measures(self) -> tuple[str, ...]:
+        """No measure: every message ends a silence."""
+        return ()
+
+    @property
+    def levels(self) -> tuple[Level, ...]:
+        """One level; the wait is its hold."""
+        return (Level(self.severity, limit=self.intervals),)
+
+    @property
+    def silence_intervals(self) -> float | None:
+        """After how many expected intervals."""
+        return self.intervals
+
+    def quiet(self, values: Mapping[str, MeasureValue]) -> bool:
+        """A reading never begins a silence."""
+        del values
+        return True
+
+    def judge(self, values: Mapping[str, MeasureValue]) -> tuple[MeasureValue, Sequence[Verdict]] | None:
+        """Values say nothing of silence."""
+        del values
+        return None
+
+    def overridden(self, parameters: Mapping[str, object]) -> "Stale":
+        """Accepts ``intervals``."""
+        changed = self
+        for name, value in parameters.items():
+            if name != "intervals" or isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
+                message = f"a stale rule has one parameter, intervals (a number above 0), not {name!r}: {value!r}"
+                raise RuleOverrideError(message)
+            changed = replace(changed, intervals=float(value))
+        return changed
+
+    def as_data(self) -> dict[str, object]:
+        """JSON-able parameters."""
+        return {"intervals": self.intervals, "severity": int(self.severity)}
+
+
+RULE_KIND: Final = Stale
+"""Found by ``rules.catalogue``."""

@@ -1,0 +1,94 @@
+"""Plan: the rules that judge one sort of device, made ready once and shared by all devices alike."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+from domain.alert import Severity
+from domain.instants import seconds_to_micros
+from rules.rule import Condition, Rule
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """One rule on measures, with its holds in microseconds."""
+
+    key: str
+    condition: Condition
+    holds: tuple[int, ...]
+    severities: tuple[Severity, ...]
+    measure: str
+    """The measure named in transitions."""
+
+
+@dataclass(frozen=True, slots=True)
+class SilenceWatch:
+    """One rule on silence."""
+
+    key: str
+    after: int
+    """Microseconds without a message."""
+    wait: timedelta
+    """The same, for the quick look at every reading."""
+    severity: Severity
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a device is judged by."""
+
+    watches: tuple[Watch, ...]
+    by_key: Mapping[str, Watch]
+    silences: tuple[SilenceWatch, ...]
+    validity: int
+    """Microseconds for which a reading stays valid."""
+    rules: Mapping[str, Rule]
+    """The rules as they apply, overrides included, by key."""
+
+
+def make_plan(
+    rules: Sequence[Rule],
+    *,
+    interval_s: float,
+    validity_factor: float,
+    overrides: Mapping[str, Mapping[str, object]],
+) -> Plan:
+    """Apply a device's overrides to the rules of its kind and sort them by what wakes them.
+
+    Raises:
+        RuleOverrideError: an override does not fit its rule.
+    """
+    applied = [_apply(rule, overrides.get(rule.key)) for rule in rules]
+    watches = [_watch(rule) for rule in applied if rule.condition.silence_intervals is None]
+    silences = [
+        SilenceWatch(
+            key=rule.key,
+            after=seconds_to_micros(intervals * interval_s),
+            wait=timedelta(seconds=intervals * interval_s),
+            severity=rule.condition.levels[0].severity,
+        )
+        for rule in applied
+        if (intervals := rule.condition.silence_intervals) is not None
+    ]
+    return Plan(
+        watches=tuple(watches),
+        by_key={watch.key: watch for watch in watches},
+        silences=tuple(silences),
+        validity=seconds_to_micros(validity_factor * interval_s),
+        rules={rule.key: rule for rule in applied},
+    )
+
+
+def _apply(rule: Rule, parameters: Mapping[str, object] | None) -> Rule:
+    return rule if not parameters else replace(rule, condition=rule.condition.overridden(parameters))
+
+
+def _watch(rule: Rule) -> Watch:
+    levels = rule.condition.levels
+    return Watch(
+        key=rule.key,
+        condition=rule.condition,
+        holds=tuple(seconds_to_micros(level.hold_s) for level in levels),
+        severities=tuple(level.severity for level in levels),
+        measure=rule.condition.measures[0],
+    )

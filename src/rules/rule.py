@@ -1,0 +1,111 @@
+"""Rule: a condition of some rule kind, and what follows when it fires; the promise that every rule kind keeps."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import ClassVar, Protocol, runtime_checkable
+
+from domain.alert import Severity
+from domain.reading import MeasureValue
+from domain.ticket import TicketSort
+
+
+class Verdict(Enum):
+    """What one reading says of one level of a condition."""
+
+    BAD = "bad"
+    """The condition holds."""
+    KEEP = "keep"
+    """Between limit and clear level: what fires goes on firing, what is pending starts anew."""
+    GOOD = "good"
+    """The condition does not hold, beyond the clear level."""
+
+
+class RuleOverrideError(ValueError):
+    """An override names a parameter that the rule does not have, or gives it an impossible value."""
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """One step of gravity of a rule. Several levels (warn, alarm) make one alert, which rises and falls."""
+
+    severity: Severity
+    limit: float
+    """Where the condition begins to hold, inclusive, in the measure's unit."""
+    clear: float | None = None
+    """The value must lie beyond this to clear; ``None``: as soon as it no longer reaches the limit."""
+    hold_s: float = 0.0
+    """Seconds the condition must last before the level fires."""
+
+
+@runtime_checkable
+class Condition(Protocol):
+    """What every rule kind promises; a condition is pure and knows no time of its own."""
+
+    kind: ClassVar[str]
+    """Name of the rule kind: its file's name."""
+
+    @property
+    def measures(self) -> tuple[str, ...]:
+        """Measures whose readings concern it; empty for a condition on silence."""
+        ...
+
+    @property
+    def levels(self) -> tuple[Level, ...]:
+        """Levels, mildest first."""
+        ...
+
+    @property
+    def silence_intervals(self) -> float | None:
+        """For a condition on silence: after how many expected intervals it holds; else ``None``."""
+        ...
+
+    def quiet(self, values: Mapping[str, MeasureValue]) -> bool:
+        """Whether no level is bad and none needs remembering: the quick way out for a healthy reading."""
+        ...
+
+    def judge(self, values: Mapping[str, MeasureValue]) -> tuple[MeasureValue, Sequence[Verdict]] | None:
+        """The value that was judged and a verdict per level, or ``None`` if the reading does not concern it."""
+        ...
+
+    def overridden(self, parameters: Mapping[str, object]) -> "Condition":
+        """The same condition with some parameters of its own.
+
+        Raises:
+            RuleOverrideError: a parameter is unknown or its value impossible; the message names it.
+        """
+        ...
+
+    def as_data(self) -> dict[str, object]:
+        """JSON-able parameters: stored as the rule's revision and shown to people."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A condition and what follows from it."""
+
+    key: str
+    """``<device kind>.<what>``, for example ``manhole.tilt``."""
+    title: str
+    title_zh: str
+    condition: Condition
+    case_class: str | None = None
+    """Case class of the ticket it opens (案件小类): ``0101-1`` component class and condition, ``E05-02`` event
+    class, ``M-…`` maintenance. ``None``: an alert only."""
+    sort: TicketSort = TicketSort.CASE
+    ticket_from: Severity = Severity.NOTICE
+    """Only from this severity on does a ticket open: a warning may stay an alert."""
+
+    def as_data(self) -> dict[str, object]:
+        """JSON-able form of the whole rule; its digest identifies the revision."""
+        return {
+            "key": self.key,
+            "title": self.title,
+            "title_zh": self.title_zh,
+            "kind": self.condition.kind,
+            "condition": self.condition.as_data(),
+            "case_class": self.case_class,
+            "sort": self.sort.value,
+            "ticket_from": int(self.ticket_from),
+        }

@@ -1,0 +1,90 @@
+"""Tracks: what the engine remembers of one device between two readings, and its form in the database."""
+
+from dataclasses import dataclass, field
+
+import orjson
+
+from domain.reading import MeasureValue
+
+
+@dataclass(slots=True)
+class LevelTrack:
+    """One level that is pending or firing; a clear level has none. Times in microseconds since 1970."""
+
+    onset: int
+    """Since when it has been bad without a gap."""
+    seen: int
+    """Time of the last reading that said so: the hold may elapse while that reading is valid."""
+    fired: int | None = None
+    """When it fired; ``None`` while pending."""
+
+
+@dataclass(slots=True)
+class RuleTrack:
+    """One rule that is pending or firing on a device."""
+
+    levels: list[LevelTrack | None]
+    onset: int | None = None
+    """Onset of the alert while it fires: with device and rule, its identity."""
+    value: MeasureValue | None = None
+    """The last bad value."""
+    reading: tuple[int, int] | None = None
+    """(time, digest) of the reading it came with."""
+
+
+@dataclass(slots=True)
+class SilenceTrack:
+    """A silence that fires. Times in microseconds since 1970."""
+
+    onset: int
+
+
+@dataclass(slots=True)
+class Tracks:
+    """All that is not clear on one device. Both empty for a healthy one, so that it costs nothing to keep."""
+
+    rules: dict[str, RuleTrack] = field(default_factory=dict[str, RuleTrack])
+    silences: dict[str, SilenceTrack] = field(default_factory=dict[str, SilenceTrack])
+
+    def __bool__(self) -> bool:
+        """Whether anything is pending or firing."""
+        return bool(self.rules or self.silences)
+
+
+def encode_tracks(tracks: Tracks) -> bytes | None:
+    """The stored form: JSON, or ``None`` where nothing is remembered."""
+    if not tracks:
+        return None
+    return orjson.dumps(
+        {
+            "r": {
+                key: [
+                    track.onset,
+                    track.value,
+                    track.reading,
+                    [None if level is None else [level.onset, level.seen, level.fired] for level in track.levels],
+                ]
+                for key, track in tracks.rules.items()
+            },
+            "s": {key: track.onset for key, track in tracks.silences.items()},
+        }
+    )
+
+
+def decode_tracks(stored: bytes | None) -> Tracks:
+    """Read the stored form."""
+    if stored is None:
+        return Tracks()
+    data = orjson.loads(stored)
+    return Tracks(
+        rules={
+            key: RuleTrack(
+                levels=[None if level is None else LevelTrack(*level) for level in levels],
+                onset=onset,
+                value=value,
+                reading=None if reading is None else (reading[0], reading[1]),
+            )
+            for key, (onset, value, reading, levels) in data["r"].items()
+        },
+        silences={key: SilenceTrack(onset) for key, onset in data["s"].items()},
+    )

@@ -1,0 +1,54 @@
+"""Accounts: what became of each parcel, counted in the ledger's two accounts, by source and minute of first receipt."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from domain.ledger import Outcome
+from service.parcel import NO_SOURCE, Parcel
+from store.ledger import Tally
+
+
+def settle_accounts(
+    parcels: Sequence[Parcel], held_before: set[int], redelivered_in_hand: int, now: datetime
+) -> dict[tuple[datetime, str], Tally]:
+    """Count a batch.
+
+    A message that the broker marks as sent before, and that brought nothing new, is a redelivery; one that brought
+    something is a first: the first time it was in hand, nothing was committed. What is ignored leaves no trace, so its
+    redelivery counts as a first. ``redelivered_in_hand`` are those dropped because their message was still in hand.
+    """
+    tallies: dict[tuple[datetime, str], Tally] = {}
+    for parcel in parcels:
+        minute = parcel.delivery.received_at.replace(second=0, microsecond=0)
+        key = (minute, parcel.source)
+        tally = tallies.get(key)
+        if tally is None:
+            tally = tallies[key] = Tally()
+        _count(tally, parcel, held_before)
+    if redelivered_in_hand:
+        minute = now.replace(second=0, microsecond=0)
+        tallies.setdefault((minute, NO_SOURCE), Tally()).redelivered += redelivered_in_hand
+    return tallies
+
+
+def _count(tally: Tally, parcel: Parcel, held_before: set[int]) -> None:
+    match parcel.outcome:
+        case Outcome.IGNORED:
+            tally.ignored += 1
+        case Outcome.QUARANTINED:
+            if parcel.delivery.redelivered and id(parcel) in held_before:
+                tally.redelivered += 1
+            else:
+                tally.quarantined += 1
+        case Outcome.ACCEPTED | Outcome.REDELIVERED:
+            readings = len(parcel.readings)
+            if parcel.delivery.redelivered and parcel.duplicates == readings and (readings or parcel.told):
+                tally.redelivered += 1
+                return
+            tally.accepted += 1
+            tally.contained += readings + parcel.rejected
+            tally.duplicate += parcel.duplicates
+            tally.conflicting += parcel.conflicting
+            tally.rejected += parcel.rejected
+            tally.stored += readings - parcel.duplicates - parcel.conflicting
+            tally.unknown_values += parcel.unknown_values

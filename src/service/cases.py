@@ -1,0 +1,179 @@
+"""Cases: transitions → alerts → tickets, inside the batch's transaction."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from domain.alert import Transition
+from domain.alert_change import AlertChange, AlertKey, fold
+from domain.ticket import Subject
+from rules.rule import Rule
+from service.known import Known
+from store.alerts import AlertSetting, SavedAlert, join_tickets, save_alerts, tell
+from store.connection import Executor, Pool
+from store.rule_revisions import Revision, revision_ids, revision_of
+from store.tickets import TicketChange, TicketNews, TicketWish, append_moves, change_tickets, open_or_join
+from tickets.decide import Consequence, Demand, Release, Rise, Stand, decide
+
+
+class Cases:
+    """Settles transitions. Remembers only the ids of rule revisions, which never change once committed."""
+
+    def __init__(self, zone: ZoneInfo) -> None:
+        """Take the district's zone, for the date in case numbers; ``start`` before the first batch."""
+        self._zone = zone
+        self._revision_ids: dict[tuple[str, str], int] = {}
+
+    async def start(self, pool: Pool, rules: Iterable[Rule], now: datetime) -> None:
+        """Record the default rules as they are today, and remember the ids of their revisions."""
+        async with pool.acquire() as connection, connection.transaction():
+            self._revision_ids = await revision_ids(connection, [_revision(rule) for rule in rules], now)
+
+    async def settle(
+        self, connection: Executor, transitions: Sequence[Transition], known: Mapping[int, Known], now: datetime
+    ) -> None:
+        """Store what the transitions did to alerts, and what follows for tickets."""
+        changes = [change for change in fold(transitions) if change.key[1] in known[change.key[0]].plan.rules]
+        if not changes:
+            return
+        saved = await self._save(connection, changes, known, now)
+        follows = [
+            consequence
+            for change in changes
+            for consequence in decide(
+                change, _consequence(_rule(change, known)), _stand(known[change.key[0]], saved.get(change.key))
+            )
+        ]
+        await self._settle_tickets(connection, follows, saved, now)
+        await tell(connection, now, [("alert", _alert_news(change, saved[change.key])) for change in changes])
+
+    async def _save(
+        self, connection: Executor, changes: Sequence[AlertChange], known: Mapping[int, Known], now: datetime
+    ) -> dict[AlertKey, SavedAlert]:
+        revisions = {change.key: _revision(_rule(change, known)) for change in changes}
+        ids = await self._ids(connection, list(revisions.values()), now)
+        settings = {
+            change.key: AlertSetting(
+                revision_id=ids[revisions[change.key].key, revisions[change.key].digest],
+                asset_id=known[change.key[0]].device.asset_id,
+                simulated=known[change.key[0]].device.simulated,
+            )
+            for change in changes
+        }
+        return await save_alerts(connection, changes, settings, now)
+
+    async def _ids(
+        self, connection: Executor, revisions: Sequence[Revision], now: datetime
+    ) -> dict[tuple[str, str], int]:
+        """Ids of revisions. Defaults are remembered since ``start``; a device's own are looked up: they are few."""
+        missing = [one for one in revisions if (one.key, one.digest) not in self._revision_ids]
+        return self._revision_ids | await revision_ids(connection, missing, now) if missing else self._revision_ids
+
+    async def _settle_tickets(
+        self,
+        connection: Executor,
+        follows: Sequence[Demand | Rise | Release],
+        saved: Mapping[AlertKey, SavedAlert],
+        now: datetime,
+    ) -> None:
+        demands = [one for one in follows if isinstance(one, Demand)]
+        tickets: dict[Subject, int] = {}
+        news: list[TicketNews] = []
+        if demands:
+            day = now.astimezone(self._zone).date()
+            tickets, news = await open_or_join(connection, _wishes(demands), day, now)
+            await join_tickets(connection, {one.alert: tickets[one.subject] for one in demands})
+        opened = {one.id for one in news}
+        owner = {key: one.ticket_id for key, one in saved.items() if one.ticket_id is not None}
+        owner |= {one.alert: tickets[one.subject] for one in demands}
+        changes = _ticket_changes(follows, owner, opened)
+        if changes:
+            news += await change_tickets(connection, changes, now)
+        if news:
+            moves = [(one.id, one.move, _move_detail(one.id, follows, owner)) for one in news]
+            await append_moves(connection, moves, now)
+            bodies: list[tuple[str, dict[str, object]]] = [
+                ("ticket", {"number": one.number, "state": one.state, "move": one.move.value}) for one in news
+            ]
+            await tell(connection, now, bodies)
+
+
+def _wishes(demands: Sequence[Demand]) -> list[TicketWish]:
+    """One wish a subject, however many alerts demand it."""
+    groups: dict[Subject, list[Demand]] = {}
+    for demand in demands:
+        groups.setdefault(demand.subject, []).append(demand)
+    return [
+        TicketWish(
+            subject=subject,
+            sort=group[0].consequence.sort.value,
+            title=group[0].consequence.title,
+            title_zh=group[0].consequence.title_zh,
+            district=group[0].district,
+            simulated=all(demand.simulated for demand in group),
+            severity=min(demand.severity for demand in group),
+            alerts=len(group),
+            at=min(demand.at for demand in group),
+        )
+        for subject, group in groups.items()
+    ]
+
+
+def _ticket_changes(
+    follows: Sequence[Demand | Rise | Release], owner: Mapping[AlertKey, int], opened: set[int]
+) -> dict[int, TicketChange]:
+    changes: dict[int, TicketChange] = {}
+    for one in follows:
+        ticket = owner[one.alert]
+        if isinstance(one, Demand) and ticket in opened:
+            # A ticket opened in this batch counts its first alerts itself.
+            continue
+        change = changes.setdefault(ticket, TicketChange())
+        match one:
+            case Demand():
+                change.joined += 1
+            case Rise():
+                pass
+            case Release():
+                change.released += 1
+                continue
+        change.severity = one.severity if change.severity is None else min(change.severity, one.severity)
+    return changes
+
+
+def _move_detail(
+    ticket: int, follows: Sequence[Demand | Rise | Release], owner: Mapping[AlertKey, int]
+) -> dict[str, object]:
+    """Which alerts were behind the move."""
+    alerts = [one.alert for one in follows if owner[one.alert] == ticket]
+    return {"alerts": [{"device_id": key[0], "rule": key[1], "onset": key[2].isoformat()} for key in alerts]}
+
+
+def _rule(change: AlertChange, known: Mapping[int, Known]) -> Rule:
+    return known[change.key[0]].plan.rules[change.key[1]]
+
+
+def _revision(rule: Rule) -> Revision:
+    return revision_of(rule.key, rule.as_data())
+
+
+def _consequence(rule: Rule) -> Consequence | None:
+    if rule.case_class is None:
+        return None
+    return Consequence(rule.case_class, rule.sort, rule.ticket_from, rule.title, rule.title_zh)
+
+
+def _stand(known: Known, saved: SavedAlert | None) -> Stand:
+    device = known.device
+    ticket = None if saved is None else saved.ticket_id
+    return Stand(ticket, device.asset_id, device.district, device.simulated)
+
+
+def _alert_news(change: AlertChange, saved: SavedAlert) -> dict[str, object]:
+    return {
+        "id": saved.id,
+        "rule": change.key[1],
+        "state": change.state.value,
+        "severity": int(change.severity),
+        "step": change.steps[-1].step.value,
+    }

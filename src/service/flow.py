@@ -1,0 +1,232 @@
+"""READ THIS FIRST: the way of a message, one step a line. What one batch does, and in which order.
+
+One batch is one transaction. Only when it has committed are its messages acknowledged (``service.worker``), so a crash
+anywhere brings them again, and settling them again changes nothing.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from domain.alert import Transition
+from domain.clock import Clock
+from domain.coverage import Coverage
+from domain.instants import from_micros
+from domain.ledger import Outcome
+from ingest.delivery import Delivery
+from ingest.router import Router
+from service.accounts import settle_accounts
+from service.cases import Cases
+from service.known import Known, KnownDevices
+from service.parcel import Parcel
+from service.stream import Stream, judge_stream, settle_doubtful, sort_out
+from service.told import settle_told
+from service.understand import Bounds, aliases_of, decode_all, identify_all
+from store.connection import Executor, Pool
+from store.first_times import FirstTime, delivery_digest, recall_first_times, remember_first_times
+from store.ledger import add_tallies, load_coverage, record_outages, save_coverage, write_token
+from store.quarantine import SetAside, set_aside
+from store.readings import Partitions, copy_readings, insert_readings
+from store.states import DeviceState, lock_states, save_states
+from store.timers import Timer, bring_forward
+
+_HEARTBEAT_GAP = timedelta(seconds=15)
+"""Without a heartbeat for so long, nothing could reach us: an outage, and coverage begins anew. Fifteen beats of one
+second: a busy minute delays heartbeats, an outage loses them."""
+
+
+@dataclass(frozen=True, slots=True)
+class FlowParts:
+    """What the way of a message runs on."""
+
+    pool: Pool
+    clock: Clock
+    router: Router
+    known: KnownDevices
+    cases: Cases
+    bounds: Bounds
+    worker: str
+    """Client id: the name under which this worker keeps its accounts."""
+    heartbeats: Mapping[str, str]
+    """Heartbeat topic → source."""
+    zone: ZoneInfo
+    """The district's, for the date in case numbers."""
+
+
+class Flow:
+    """Settles batches. Keeps nothing that a crash could lose: coverage and partitions are read back."""
+
+    def __init__(self, parts: FlowParts) -> None:
+        """Take the parts; ``start`` before the first batch."""
+        self._parts = parts
+        self._partitions = Partitions(parts.pool)
+        self.coverage: dict[str, Coverage] = {}
+        """Source → the stretch over which it was heard, as last committed."""
+
+    async def start(self) -> None:
+        """Read back how far each source was heard."""
+        async with self._parts.pool.acquire() as connection:
+            self.coverage = await load_coverage(connection, self._parts.worker)
+
+    async def settle(self, batch: Sequence[Delivery], token: int, redelivered_in_hand: int = 0) -> None:
+        """Settle a batch: everything it says is stored, judged and counted, or nothing is.
+
+        ``token`` marks the transaction. Raises what the database raises; the caller decides (``service.worker``).
+        """
+        parts = self._parts
+        now = parts.clock.now()
+        messages, coverage, outages = self._heartbeats(batch)
+        async with parts.pool.acquire() as connection:
+            await self._recall(connection, messages)
+            parcels = decode_all(messages, parts.router, parts.bounds)
+            await parts.known.load(connection, aliases_of(parcels, parts.known))
+            identify_all(parcels, parts.known, parts.router, parts.bounds)
+            await self._partitions.ensure({r.at.astimezone(UTC).date() for p in parcels for r in p.readings})
+            async with connection.transaction():
+                streams, states = await self._lock(connection, parcels)
+                await self._tell_new_from_known(connection, streams)
+                transitions, timers = self._judge(streams, coverage)
+                await settle_told(connection, parcels, states)
+                await self._store(connection, streams, states, timers)
+                await parts.cases.settle(connection, transitions, {s.state.device_id: s.known for s in streams}, now)
+                held = await self._quarantine(connection, parcels)
+                await self._remember(connection, parcels)
+                tallies = settle_accounts(parcels, held, redelivered_in_hand, now)
+                if tallies:
+                    await add_tallies(connection, parts.worker, tallies)
+                if coverage != self.coverage:
+                    await save_coverage(connection, parts.worker, coverage)
+                if outages:
+                    await record_outages(connection, parts.worker, "no heartbeat came back", outages)
+                await write_token(connection, parts.worker, token, now)
+        self.coverage = coverage
+
+    def _heartbeats(
+        self, batch: Sequence[Delivery]
+    ) -> tuple[list[Delivery], dict[str, Coverage], list[tuple[str, datetime, datetime]]]:
+        """Part our own heartbeats from the messages, and say how far each source was heard with this batch."""
+        topics = self._parts.heartbeats
+        coverage = dict(self.coverage)
+        outages: list[tuple[str, datetime, datetime]] = []
+        messages: list[Delivery] = []
+        for delivery in batch:
+            source = topics.get(delivery.topic)
+            if source is None:
+                messages.append(delivery)
+                continue
+            if not delivery.payload.isdigit():
+                continue
+            beat = min(from_micros(int(delivery.payload)), delivery.received_at)
+            stretch = coverage.get(source)
+            if stretch is None:
+                coverage[source] = Coverage(beat, beat)
+            elif beat - stretch.until > _HEARTBEAT_GAP:
+                outages.append((source, stretch.until, beat))
+                coverage[source] = Coverage(beat, beat)
+            elif beat > stretch.until:
+                coverage[source] = Coverage(stretch.since, beat)
+        return messages, coverage, outages
+
+    async def _recall(self, connection: Executor, messages: Sequence[Delivery]) -> None:
+        """Give redelivered messages the time at which they were first received, where it is known."""
+        again = {delivery.packet_id: delivery for delivery in messages if delivery.redelivered and delivery.packet_id}
+        if not again:
+            return
+        for first in await recall_first_times(connection, self._parts.worker, list(again)):
+            delivery = again[first.packet_id]
+            if first.digest == delivery_digest(delivery.topic, delivery.payload):
+                delivery.received_at = min(first.received_at, delivery.received_at)
+
+    async def _lock(
+        self, connection: Executor, parcels: Sequence[Parcel]
+    ) -> tuple[list[Stream], dict[int, DeviceState]]:
+        """Lock the devices of the batch, in order, and give each the readings that are its own."""
+        known: dict[int, Known] = {}
+        arrivals: dict[int, Stream] = {}
+        for parcel in parcels:
+            for reading in parcel.readings:
+                known.setdefault(reading.device_id, self._known(parcel, reading.device_id))
+            for device, _ in parcel.told:
+                known.setdefault(device.device.id, device)
+        states = await lock_states(connection, sorted(known)) if known else {}
+        for parcel in parcels:
+            for reading in parcel.readings:
+                stream = arrivals.get(reading.device_id)
+                if stream is None:
+                    state = states[reading.device_id]
+                    stream = arrivals[reading.device_id] = Stream(known[reading.device_id], state, parcel.source)
+                stream.arrivals.append((reading, parcel))
+        return list(arrivals.values()), states
+
+    def _known(self, parcel: Parcel, device_id: int) -> Known:
+        for sample in parcel.samples:
+            found = self._parts.known.find((parcel.source, sample.alias))
+            if found is not None and found.device.id == device_id:
+                return found
+        message = f"device {device_id} left the registry's memory within a batch"
+        raise LookupError(message)
+
+    @staticmethod
+    async def _tell_new_from_known(connection: Executor, streams: Sequence[Stream]) -> None:
+        for stream in streams:
+            sort_out(stream)
+        doubtful = [reading for stream in streams for reading, _ in stream.doubtful]
+        if doubtful:
+            unique = {(reading.device_id, reading.at, reading.digest): reading for reading in doubtful}
+            settle_doubtful(streams, await insert_readings(connection, list(unique.values())))
+
+    @staticmethod
+    def _judge(streams: Sequence[Stream], coverage: Mapping[str, Coverage]) -> tuple[list[Transition], list[Timer]]:
+        transitions: list[Transition] = []
+        timers: list[Timer] = []
+        for stream in streams:
+            steps, timer = judge_stream(stream, coverage)
+            transitions += steps
+            if timer is not None:
+                timers.append(timer)
+        return transitions, timers
+
+    @staticmethod
+    async def _store(
+        connection: Executor, streams: Sequence[Stream], states: Mapping[int, DeviceState], timers: Sequence[Timer]
+    ) -> None:
+        new = [reading for stream in streams for reading in stream.certain]
+        if new:
+            await copy_readings(connection, new)
+        if states:
+            await save_states(connection, list(states.values()))
+        if timers:
+            await bring_forward(connection, timers)
+
+    @staticmethod
+    async def _quarantine(connection: Executor, parcels: Sequence[Parcel]) -> set[int]:
+        """Set aside what has a reason; return the ids of the parcels whose message lay there before."""
+        aside = [parcel for parcel in parcels if parcel.reason is not None]
+        if not aside:
+            return set()
+        messages = [
+            SetAside(
+                parcel.source,
+                parcel.delivery.topic,
+                parcel.delivery.payload,
+                "" if parcel.reason is None else parcel.reason.value,
+                parcel.detail,
+                parcel.delivery.properties,
+                parcel.delivery.received_at,
+                parcel.delivery.redelivered,
+            )
+            for parcel in aside
+        ]
+        there = await set_aside(connection, messages)
+        return {id(parcel) for parcel, before in zip(aside, there, strict=True) if before}
+
+    async def _remember(self, connection: Executor, parcels: Sequence[Parcel]) -> None:
+        """Keep the received times that have become readings' times, until the broker has seen our acknowledgement."""
+        first_times = [
+            FirstTime(d.packet_id, delivery_digest(d.topic, d.payload), d.received_at)
+            for d in (p.delivery for p in parcels if p.clocked and p.outcome is Outcome.ACCEPTED)
+            if d.packet_id
+        ]
+        if first_times:
+            await remember_first_times(connection, self._parts.worker, first_times)

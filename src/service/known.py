@@ -1,0 +1,86 @@
+"""KnownDevices: the registry as the way of a message sees it, remembered until the registry changes."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import orjson
+
+from devices.kind import DeviceKind
+from domain.device import Device
+from ingest.normalise import Limits, limits_of
+from rules.plan import Plan, make_plan
+from rules.rule import RuleOverrideError
+from store.connection import Executor
+from store.known_devices import devices_by_alias, devices_by_id
+
+_REMEMBERED: Final = 200_000
+"""Devices kept by alias; when full the memory starts anew. About 300 bytes a device."""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A device and what its kind and settings make of it."""
+
+    device: Device
+    limits: Mapping[str, Limits]
+    plan: Plan
+
+
+class KnownDevices:
+    """Finds devices by the names their sources use. Unknown names are asked for again with every batch."""
+
+    def __init__(self, kinds: Mapping[str, DeviceKind]) -> None:
+        """Start empty."""
+        self._kinds = kinds
+        self._limits = {key: limits_of(kind) for key, kind in kinds.items()}
+        self._plans: dict[tuple[str, float, bytes], Plan] = {}
+        self._by_alias: dict[tuple[str, str], Known] = {}
+
+    def forget(self) -> None:
+        """The registry changed: ask again."""
+        self._by_alias.clear()
+
+    def find(self, alias: tuple[str, str]) -> Known | None:
+        """The device (source, alias) names, if it is remembered."""
+        return self._by_alias.get(alias)
+
+    async def load(self, connection: Executor, aliases: Iterable[tuple[str, str]]) -> None:
+        """Ask for those not remembered, all at once."""
+        missing = [alias for alias in set(aliases) if alias not in self._by_alias]
+        if not missing:
+            return
+        if len(self._by_alias) + len(missing) > _REMEMBERED:
+            self._by_alias.clear()
+        for alias, device in (await devices_by_alias(connection, missing)).items():
+            self._by_alias[alias] = self.describe(device)
+
+    async def load_by_id(self, connection: Executor, ids: list[int]) -> dict[int, Known]:
+        """Devices by id, for the ticker."""
+        return {key: self.describe(device) for key, device in (await devices_by_id(connection, ids)).items()}
+
+    def describe(self, device: Device) -> Known:
+        """Put a device together with its kind's limits and its plan."""
+        kind = self._kinds.get(device.kind)
+        if kind is None:
+            # A kind whose file was taken away: its readings are held as unknown until it is back.
+            return Known(device, {}, make_plan((), interval_s=1.0, validity_factor=1.0, overrides={}))
+        return Known(device, self._limits[kind.key], self._plan(kind, device))
+
+    def _plan(self, kind: DeviceKind, device: Device) -> Plan:
+        interval = device.interval_s or kind.interval_s
+        key = (kind.key, interval, orjson.dumps(device.overrides) if device.overrides else b"")
+        plan = self._plans.get(key)
+        if plan is None:
+            try:
+                plan = make_plan(
+                    kind.rules,
+                    interval_s=interval,
+                    validity_factor=kind.validity_factor,
+                    overrides=device.overrides,
+                )
+            except RuleOverrideError:
+                # Checked when it was written; a rule that changed since must not stop the stream: the default judges.
+                plan = make_plan(kind.rules, interval_s=interval, validity_factor=kind.validity_factor, overrides={})
+            self._plans[key] = plan
+        return plan

@@ -1,0 +1,157 @@
+"""Every setting, read from the environment in this one place; each may also be left out."""
+
+import os
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Final, Literal, Self
+from zoneinfo import ZoneInfo
+
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from domain.clock import Clock
+from service.clock import SimulatedClock, SystemClock
+from service.embedded.nats import is_loopback
+from service.failures import WrongSettingError
+
+PREFIX: Final = "STREETWARDEN_"
+_FOR_TESTS: Final = f"{PREFIX}TEST_"
+_SIMULATED: Final = re.compile(r"(?P<start>[^*]+)(?:\*(?P<speed>[0-9.]+))?")
+_MIB: Final = 1024 * 1024
+
+
+def _default_data_dir() -> Path:
+    """The place that the XDG rules give to a user's data."""
+    home = os.environ.get("XDG_DATA_HOME")
+    return (Path(home) if home else Path.home() / ".local" / "share") / "streetwarden"
+
+
+class Settings(BaseSettings):
+    """What an operator may set. Names in the environment are these, in capitals, after ``STREETWARDEN_``."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    data_dir: Path = Field(default_factory=_default_data_dir)
+    """Everything embedded keeps its data here, and the logs and the first admin key lie here."""
+    database_url: SecretStr | None = None
+    """PostgreSQL 15 or newer; without it the service starts its own."""
+    mqtt_url: SecretStr | None = None
+    """``mqtt://[user:password@]host[:port]``; without it the service starts its own broker."""
+    mqtt_protocol: Literal["auto", "5", "3"] = "auto"
+    """MQTT version; ``auto`` asks the broker."""
+    mqtt_host: str = "127.0.0.1"
+    """Where the embedded broker listens; wider than loopback needs ``mqtt_user`` and ``mqtt_password``."""
+    mqtt_port: Annotated[int, Field(ge=1, le=65535)] = 1883
+    mqtt_user: str | None = None
+    """User name that publishers must give to the embedded broker."""
+    mqtt_password: SecretStr | None = None
+    client_id: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,23}$")] = "streetwarden-ingest-1"
+    """Name of this worker's session at the broker: stable, and never shared by two workers."""
+    api_host: str = "127.0.0.1"
+    """Where the API listens; wider than loopback it starts only if a key exists."""
+    api_port: Annotated[int, Field(ge=1, le=65535)] = 8000
+    district_timezone: str = "Asia/Shanghai"
+    sim_clock: str | None = None
+    """``2026-01-01T00:00:00Z*60``: a clock that starts then and runs 60 times as fast."""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["auto", "text", "json"] = "auto"
+    """``auto``: text on a terminal, else JSON."""
+    future_bound_s: Annotated[float, Field(gt=0)] = 300.0
+    """A reading whose time is further ahead of ours is quarantined."""
+    past_bound_days: Annotated[float, Field(gt=0)] = 400.0
+    """A reading older than this is quarantined."""
+    batch_max_messages: Annotated[int, Field(ge=1, le=20_000)] = 2_000
+    """Messages in one transaction at most."""
+    batch_max_bytes: Annotated[int, Field(ge=1_024)] = 8 * _MIB
+    """Payload bytes in one transaction at most."""
+    inbox_max_bytes: Annotated[int, Field(ge=_MIB)] = 64 * _MIB
+    """Received and not yet committed; beyond it the worker disconnects for a while, and the broker keeps the rest."""
+
+    @field_validator("data_dir")
+    @classmethod
+    def _absolute(cls, value: Path) -> Path:
+        return value.expanduser().absolute()
+
+    @field_validator("district_timezone")
+    @classmethod
+    def _known_zone(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (KeyError, ValueError, OSError):
+            raise ValueError("should be a time zone such as Asia/Shanghai") from None
+        return value
+
+    @field_validator("sim_clock")
+    @classmethod
+    def _readable_clock(cls, value: str | None) -> str | None:
+        if value is not None:
+            _read_sim_clock(value)
+        return value
+
+    @model_validator(mode="after")
+    def _closed_to_strangers(self) -> Self:
+        if bool(self.mqtt_user) != bool(self.mqtt_password):
+            raise ValueError("STREETWARDEN_MQTT_USER and STREETWARDEN_MQTT_PASSWORD belong together: set both or none")
+        if self.mqtt_url is None and not is_loopback(self.mqtt_host) and not self.mqtt_user:
+            raise ValueError(
+                f"STREETWARDEN_MQTT_HOST={self.mqtt_host} lets other machines connect, so publishers need a password: "
+                "set STREETWARDEN_MQTT_USER and STREETWARDEN_MQTT_PASSWORD, or keep 127.0.0.1"
+            )
+        return self
+
+    @property
+    def logs(self) -> Path:
+        """Where the output of every child goes."""
+        return self.data_dir / "logs"
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The district's own time, for days and working hours."""
+        return ZoneInfo(self.district_timezone)
+
+    def clock(self) -> Clock:
+        """The clock that this process lives by."""
+        if self.sim_clock is None:
+            return SystemClock()
+        start, speed = _read_sim_clock(self.sim_clock)
+        return SimulatedClock(start, speed)
+
+
+def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
+    """Read the settings.
+
+    Raises:
+        WrongSettingError: one is misspelt, malformed, or unsafe; the sentence names it and never shows its value.
+    """
+    names = os.environ if environment is None else environment
+    known = {f"{PREFIX}{field.upper()}" for field in Settings.model_fields}
+    strange = sorted(
+        name for name in names if name.startswith(PREFIX) and not name.startswith(_FOR_TESTS) and name not in known
+    )
+    if strange:
+        raise WrongSettingError(f"There is no setting {strange[0]}; the settings are {', '.join(sorted(known))}.")
+    try:
+        return Settings()
+    except ValidationError as error:
+        raise WrongSettingError(_sentence(error)) from None
+
+
+def _sentence(error: ValidationError) -> str:
+    first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+    message = first["msg"].removeprefix("Value error, ")
+    where = "".join(f"{PREFIX}{str(part).upper()}: " for part in first["loc"][:1])
+    return f"{where}{message}."
+
+
+def _read_sim_clock(text: str) -> tuple[datetime, float]:
+    match = _SIMULATED.fullmatch(text)
+    try:
+        start = datetime.fromisoformat(match["start"]) if match else None
+        speed = float((match and match["speed"]) or 1)
+    except ValueError:
+        start, speed = None, 0.0
+    if start is None or start.tzinfo is None or speed <= 0:
+        raise ValueError("should be a time with its offset and a speed, such as 2026-01-01T00:00:00Z*60")
+    return start, speed

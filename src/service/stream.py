@@ -1,0 +1,137 @@
+"""Stream: put the readings of a batch into each device's order, tell new from known, judge them, merge the state."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import orjson
+
+from domain.alert import Transition
+from domain.coverage import Coverage
+from domain.device import LifeCycle
+from domain.instants import to_micros
+from domain.reading import Position, Reading
+from rules.engine import Hearing, judge, next_hold_due, next_silence_due
+from rules.tracks import decode_tracks, encode_tracks
+from service.known import Known
+from service.parcel import Parcel
+from store.readings import Identity
+from store.states import DeviceState
+from store.timers import Timer
+
+
+@dataclass(slots=True)
+class Stream:
+    """What one device sent in this batch, in its order."""
+
+    known: Known
+    state: DeviceState
+    source: str
+    arrivals: list[tuple[Reading, Parcel]] = field(default_factory=list[tuple[Reading, Parcel]])
+    fresh: list[Reading] = field(default_factory=list[Reading])
+    """New, in order, to be judged."""
+    certain: list[Reading] = field(default_factory=list[Reading])
+    """Newer than the newest stored: new without asking, so they can be copied in."""
+    doubtful: list[tuple[Reading, Parcel]] = field(default_factory=list[tuple[Reading, Parcel]])
+    """Not newer than the newest: the database tells whether they are known."""
+
+
+def sort_out(stream: Stream) -> None:
+    """Order the arrivals by (time, digest) and part them; what is in hand twice, or is the newest, is a duplicate."""
+    if len(stream.arrivals) > 1:
+        stream.arrivals.sort(key=_place)
+    stored = stream.state.last
+    last = stored
+    for reading, parcel in stream.arrivals:
+        position = Position(reading.at, reading.digest)
+        if position == last:
+            parcel.duplicates += 1
+            continue
+        if stored is None or reading.at > stored.at:
+            stream.fresh.append(reading)
+            stream.certain.append(reading)
+            last = position
+        else:
+            stream.doubtful.append((reading, parcel))
+
+
+def _place(arrival: tuple[Reading, Parcel]) -> tuple[datetime, int]:
+    return arrival[0].at, arrival[0].digest
+
+
+def settle_doubtful(streams: Iterable[Stream], new: set[Identity]) -> None:
+    """Sort out the doubtful ones, now that the database told which were new.
+
+    One of the newest's own time is judged like a fresh one: two messages of one moment with different measures.
+    An older one is stored and merged; judging it anew from storage is the late path's.
+    """
+    for stream in streams:
+        if not stream.doubtful:
+            continue
+        same_time: list[Reading] = []
+        for reading, parcel in stream.doubtful:
+            identity = (reading.device_id, reading.at, reading.digest)
+            if identity not in new:
+                parcel.duplicates += 1
+                continue
+            new.discard(identity)
+            stored = stream.state.last
+            if stored is not None and reading.at == stored.at:
+                same_time.append(reading)
+            else:
+                stream.state.late += 1
+                stream.state.readings += 1
+                _merge(stream.state, (reading,))
+        stream.fresh = [*same_time, *stream.fresh]
+
+
+def judge_stream(stream: Stream, coverage: Mapping[str, Coverage]) -> tuple[list[Transition], Timer | None]:
+    """Judge what is fresh, change the state, and say whether the ticker must look earlier than it would."""
+    state, known = stream.state, stream.known
+    heard = max((reading.received_at for reading, _ in stream.arrivals), default=state.heard_at)
+    if not stream.fresh:
+        # Only known or late readings: it was heard all the same.
+        state.heard_at = heard if state.heard_at is None or heard is None else max(state.heard_at, heard)
+        return [], None
+    tracks = decode_tracks(state.tracks)
+    had_tracks = bool(tracks)
+    first_time = state.heard_at is None
+    hold_before = next_hold_due(known.plan, tracks) if had_tracks else None
+    silent_before = bool(tracks.silences)
+    transitions: list[Transition] = []
+    covered = coverage.get(stream.source)
+    judged = known.device.life_cycle is not LifeCycle.SUSPENDED
+    for reading in stream.fresh:
+        if judged:
+            transitions += judge(known.plan, tracks, reading, Hearing(state.heard_at, covered))
+        state.heard_at = reading.received_at if state.heard_at is None else max(state.heard_at, reading.received_at)
+        if reading.seq is not None:
+            state.seq = reading.seq
+    newest = stream.fresh[-1]
+    position = Position(newest.at, newest.digest)
+    state.last = position if state.last is None else max(state.last, position)
+    state.source = stream.source
+    state.readings += len(stream.fresh)
+    _merge(state, stream.fresh)
+    if had_tracks or tracks:
+        state.tracks = encode_tracks(tracks)
+    hold_due = next_hold_due(known.plan, tracks) if tracks else None
+    if hold_due == hold_before:
+        hold_due = None
+    woken = first_time or (silent_before and not tracks.silences)
+    silence_due = next_silence_due(known.plan, tracks, Hearing(state.heard_at, covered)) if woken else None
+    if hold_due is None and silence_due is None:
+        return transitions, None
+    return transitions, Timer(state.device_id, hold_due, silence_due)
+
+
+def _merge(state: DeviceState, readings: Iterable[Reading]) -> None:
+    """Merge measure by measure by (time, digest): the newest value of each measure, whatever the order of arrival."""
+    measures: dict[str, list[float | int | bool]] = orjson.loads(state.measures)
+    for reading in readings:
+        at, digest = to_micros(reading.at), reading.digest
+        for measure, value in reading.values.items():
+            held = measures.get(measure)
+            if held is None or (at, digest) > (held[1], held[2]):
+                measures[measure] = [value, at, digest]
+    state.measures = orjson.dumps(measures)

@@ -1,0 +1,73 @@
+"""Ticker: lets the clock decide what no message decided: holds that elapsed, silences that became too long."""
+
+from datetime import datetime, timedelta
+from typing import Final
+
+from domain.alert import Transition
+from domain.coverage import Coverage
+from rules.engine import Hearing, next_hold_due, next_silence_due, tick
+from rules.tracks import decode_tracks, encode_tracks
+from service.cases import Cases
+from service.known import Known, KnownDevices
+from store.connection import Pool
+from store.states import DeviceState, lock_free_states, save_states
+from store.timers import Timer, due_devices, set_timers
+
+_AT_ONCE: Final = 2000
+"""Devices looked at in one transaction: about what a full batch of messages locks."""
+
+_LOOK_AGAIN: Final = timedelta(seconds=10)
+"""When a silence is due but its source was not heard so far (an outage), look again after this."""
+
+
+class Ticker:
+    """Looks at due devices. Decides with the time at which a thing was due, never the time of the look."""
+
+    def __init__(self, pool: Pool, known: KnownDevices, cases: Cases) -> None:
+        """Take the parts; it keeps nothing."""
+        self._pool = pool
+        self._known = known
+        self._cases = cases
+
+    async def look(self, now: datetime, coverage: dict[str, Coverage]) -> int:
+        """Judge what is due up to ``now`` (silences: up to their source's watermark); return how many were looked at.
+
+        A device that is locked by a batch is left for the next look: the batch itself decides what is due.
+        """
+        watermark = max((stretch.until for stretch in coverage.values()), default=None)
+        async with self._pool.acquire() as connection, connection.transaction():
+            due = await due_devices(connection, now, watermark, _AT_ONCE)
+            if not due:
+                return 0
+            states = await lock_free_states(connection, sorted(due))
+            known = await self._known.load_by_id(connection, list(states))
+            transitions: list[Transition] = []
+            timers: list[Timer] = []
+            changed: list[DeviceState] = []
+            for device_id, state in states.items():
+                stretch = None if state.source is None else coverage.get(state.source)
+                steps, timer = _look_at(state, known[device_id], now, stretch)
+                transitions += steps
+                timers.append(timer)
+                if steps:
+                    changed.append(state)
+            if changed:
+                await save_states(connection, changed)
+            if timers:
+                await set_timers(connection, timers)
+            await self._cases.settle(connection, transitions, known, now)
+            return len(states)
+
+
+def _look_at(
+    state: DeviceState, known: Known, now: datetime, coverage: Coverage | None
+) -> tuple[list[Transition], Timer]:
+    tracks = decode_tracks(state.tracks)
+    hearing = Hearing(state.heard_at, coverage)
+    steps = tick(known.plan, tracks, state.device_id, now, hearing)
+    if steps:
+        state.tracks = encode_tracks(tracks)
+    silence_due = next_silence_due(known.plan, tracks, hearing)
+    if silence_due is not None and silence_due <= now:
+        silence_due = now + _LOOK_AGAIN
+    return steps, Timer(state.device_id, next_hold_due(known.plan, tracks), silence_due)

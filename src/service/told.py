@@ -1,0 +1,30 @@
+"""Told: events and connection status of a batch, stored beside the readings."""
+
+from collections.abc import Mapping, Sequence
+from hashlib import blake2b
+
+from ingest.format import EventReport
+from service.parcel import Parcel
+from store.connection import Executor
+from store.readings import StoredEvent, insert_events
+from store.states import DeviceState
+
+
+async def settle_told(connection: Executor, parcels: Sequence[Parcel], states: Mapping[int, DeviceState]) -> None:
+    """Store events, each once, and put the last connection status into the states, which the batch then writes.
+
+    Neither is a reading, and neither ends a silence: a last will is sent by the broker when the device is gone.
+    """
+    events: list[StoredEvent] = []
+    for parcel in parcels:
+        received_at = parcel.delivery.received_at
+        for known, report in parcel.told:
+            state = states[known.device.id]
+            if isinstance(report, EventReport):
+                digest = int.from_bytes(blake2b(report.body, digest_size=8).digest(), "big", signed=True)
+                at = report.at or received_at
+                events.append(StoredEvent(known.device.id, at, digest, received_at, report.event_class, report.body))
+            elif state.online_at is None or received_at >= state.online_at:
+                state.online, state.online_at = report.online, received_at
+    if events:
+        await insert_events(connection, events)

@@ -1,0 +1,211 @@
+"""Alerts as people read them, and the one thing people do to them: acknowledge."""
+
+from datetime import datetime, timedelta
+from typing import Final, NamedTuple
+
+import orjson
+
+from store.connection import Pool
+from store.listing import Conditions
+
+ACKNOWLEDGED: Final = "acknowledged"
+"""The step a person adds to those of the engine."""
+
+_SLOWEST_COMMIT: Final = timedelta(minutes=1)
+"""A time given as ``changed_since`` is moved back by this: a step carries the time at which it was decided, and becomes
+visible when its transaction commits."""
+
+
+class AlertRow(NamedTuple):
+    """One alert with the names of what it concerns; the order of the fields is that of ``_COLUMNS``."""
+
+    id: int
+    rule: str
+    severity: int
+    peak: int
+    state: str
+    standing: str
+    retrospective: bool
+    device: str
+    kind: str
+    district: str
+    asset: str | None
+    ticket: str | None
+    title: str | None
+    title_zh: str | None
+    revision_id: int
+    onset: datetime
+    fired_at: datetime
+    decided_at: datetime
+    cleared_at: datetime | None
+    measure: str | None
+    value: bytes | None
+    reading_at: datetime | None
+    acknowledged_at: datetime | None
+    acknowledged_by: str | None
+    owner: str | None
+    note: str | None
+    simulated: bool
+
+
+class AlertFilter(NamedTuple):
+    """Which alerts a list shows; ``None`` does not care."""
+
+    state: str | None = None
+    severity: tuple[int, ...] = ()
+    kind: str | None = None
+    device: str | None = None
+    rule: str | None = None
+    ticket: str | None = None
+    acknowledged: bool | None = None
+    simulated: bool | None = None
+    changed_from: int | None = None
+    """Transaction of the change or a later one."""
+    decided_since: datetime | None = None
+    """Some step decided then or later."""
+
+
+class AlertPlace(NamedTuple):
+    """Where a page ended: the sort key of its last row."""
+
+    acknowledged: bool
+    severity: int
+    id: int
+
+
+_COLUMNS: Final = """
+       a.id, a.rule, a.severity, a.peak, a.state, a.standing, a.retrospective,
+       d.name, d.kind, d.district, s.name, t.number,
+       r.body ->> 'title', r.body ->> 'title_zh', a.revision_id,
+       a.onset, a.fired_at, a.decided_at, a.cleared_at, a.measure, a.value, a.reading_at,
+       a.acknowledged_at, a.acknowledged_by, a.owner, a.note, a.simulated
+"""
+_JOINS: Final = """
+  JOIN device d ON d.id = a.device_id
+  JOIN rule_revision r ON r.id = a.revision_id
+  LEFT JOIN asset s ON s.id = a.asset_id
+  LEFT JOIN ticket t ON t.id = a.ticket_id
+"""
+
+_ORDER: Final = "(a.acknowledged_at IS NOT NULL), a.severity, (-a.id)"
+"""Unacknowledged first, then most severe, then newest: the very expressions of the indexes ``alert_firing`` and
+``alert_list``. ``-id`` instead of ``id DESC`` so that one row comparison says where the next page begins."""
+
+_LIST: Final = f"SELECT {_COLUMNS} FROM alert a {_JOINS} WHERE {{where}} ORDER BY {_ORDER} LIMIT {{limit}}"
+
+_STATES: Final = {"firing": "a.state = 'firing'", "cleared": "a.state = 'cleared'"}
+"""Written out and not as a parameter: the planner must see that the partial index serves."""
+
+_STEP_SINCE: Final = """(a.device_id, a.rule, a.onset) IN (
+    SELECT e.device_id, e.rule, e.onset FROM alert_event e WHERE e.decided_at >= {})"""
+
+
+async def list_alerts(pool: Pool, wanted: AlertFilter, *, after: AlertPlace | None, limit: int) -> list[AlertRow]:
+    """Alerts in the order in which an operator should look at them."""
+    statement, values = list_statement(wanted, after=after, limit=limit)
+    return [AlertRow._make(record) for record in await pool.fetch(statement, *values)]
+
+
+def list_statement(wanted: AlertFilter, *, after: AlertPlace | None, limit: int) -> tuple[str, list[object]]:
+    """Write the statement of a list, and its values; apart from ``list_alerts`` so that a test can ask for its plan."""
+    where = Conditions()
+    if wanted.state is not None:
+        where.add(_STATES[wanted.state])
+    if wanted.severity:
+        where.add("a.severity = ANY({}::smallint[])", list(wanted.severity))
+    if wanted.acknowledged is not None:
+        where.add("(a.acknowledged_at IS NOT NULL) = {}::boolean", wanted.acknowledged)
+    where.add_given("d.kind = {}", wanted.kind)
+    where.add_given("a.device_id = (SELECT id FROM device WHERE name = {})", wanted.device)
+    where.add_given("a.rule = {}", wanted.rule)
+    where.add_given("a.ticket_id = (SELECT id FROM ticket WHERE number = {})", wanted.ticket)
+    where.add_given("a.simulated = {}", wanted.simulated)
+    if wanted.changed_from is not None:
+        where.add("a.changed >= {}::text::xid8", str(wanted.changed_from))
+    if wanted.decided_since is not None:
+        where.add(_STEP_SINCE, wanted.decided_since - _SLOWEST_COMMIT)
+    if after is not None:
+        where.add(
+            "((a.acknowledged_at IS NOT NULL), a.severity, (-a.id)) > ({}::boolean, {}::smallint, {}::bigint)",
+            after.acknowledged,
+            after.severity,
+            -after.id,
+        )
+    return _LIST.format(where=where.text, limit=where.parameter(limit)), where.values
+
+
+_ONE: Final = f"SELECT {_COLUMNS} FROM alert a {_JOINS} WHERE a.id = $1"
+
+
+async def find_alert(pool: Pool, alert_id: int) -> AlertRow | None:
+    """One alert."""
+    record = await pool.fetchrow(_ONE, alert_id)
+    return None if record is None else AlertRow._make(record)
+
+
+class AlertStepRow(NamedTuple):
+    """One step of an alert's life."""
+
+    at: datetime
+    step: str
+    severity: int
+    measure: str | None
+    value: bytes | None
+    reading_at: datetime | None
+    decided_at: datetime
+    by: str | None
+    note: str | None
+
+
+_STEPS: Final = """
+SELECT e.at, e.step, e.severity, e.measure, e.value, e.reading_at, e.decided_at, e.by, e.note
+  FROM alert_event e
+  JOIN alert a ON (a.device_id, a.rule, a.onset) = (e.device_id, e.rule, e.onset)
+ WHERE a.id = $1
+ ORDER BY e.decided_at, e.at
+"""
+
+
+async def list_steps(pool: Pool, alert_id: int) -> list[AlertStepRow]:
+    """The steps of an alert in the order in which they were decided."""
+    return [AlertStepRow._make(record) for record in await pool.fetch(_STEPS, alert_id)]
+
+
+_REVISION: Final = "SELECT r.body FROM rule_revision r JOIN alert a ON a.revision_id = r.id WHERE a.id = $1"
+
+
+async def revision_body(pool: Pool, alert_id: int) -> bytes | None:
+    """The rule, in JSON, as it stood when it raised the alert."""
+    record = await pool.fetchrow(_REVISION, alert_id)
+    return None if record is None else bytes(record["body"])
+
+
+_ACKNOWLEDGE: Final = """
+WITH acknowledged AS (
+    UPDATE alert
+       SET acknowledged_at = coalesce(acknowledged_at, $2),
+           acknowledged_by = coalesce(acknowledged_by, $3),
+           owner = $4,
+           note = $5,
+           changed = pg_current_xact_id()
+     WHERE id = $1
+       AND (acknowledged_at IS NULL OR owner IS DISTINCT FROM $4 OR note IS DISTINCT FROM $5)
+    RETURNING id, device_id, rule, onset, severity
+), recorded AS (
+    INSERT INTO alert_event (device_id, rule, onset, at, step, severity, decided_at, by, note)
+    SELECT device_id, rule, onset, $2, $6::text, severity, $2, $3, $5 FROM acknowledged
+)
+INSERT INTO outbox (at, topic, body)
+SELECT $2, 'alert', $7::jsonb FROM acknowledged
+"""
+
+
+async def acknowledge(pool: Pool, alert_id: int, *, by: str, owner: str, note: str, now: datetime) -> AlertRow | None:
+    """Take an alert on, record it and tell whoever listens, in one statement; ``None`` if there is no such alert.
+
+    The first acknowledgement keeps its time and its name. A later one hands the alert to another owner or changes the
+    note; the very same again changes nothing and records nothing.
+    """
+    body = orjson.dumps({"alert": alert_id, "step": ACKNOWLEDGED, "by": by, "owner": owner, "note": note})
+    await pool.execute(_ACKNOWLEDGE, alert_id, now, by, owner, note, ACKNOWLEDGED, body)
+    return await find_alert(pool, alert_id)

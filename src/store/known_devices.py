@@ -1,0 +1,77 @@
+"""What the way of a message needs of the registry: devices by the names their sources use."""
+
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import asyncpg
+import orjson
+
+from domain.device import Device, LifeCycle
+from store.connection import Executor, Pool
+
+_CHANGES: Final = "streetwarden_registry"
+
+_SELECT: Final = """
+SELECT a.source, a.alias, d.id, d.name, d.kind, d.district, d.life_cycle, f.asset_id, d.interval_s, d.fields, d.overrides,
+       d.simulated
+"""
+
+_BY_ALIAS: Final = f"""{_SELECT}
+FROM unnest($1::text[], $2::text[]) AS n(source, alias)
+JOIN device_alias AS a ON a.source = n.source AND a.alias = n.alias
+JOIN device AS d ON d.id = a.device_id
+LEFT JOIN fitting AS f ON f.device_id = d.id AND f.fitted_until IS NULL
+"""
+
+_BY_ID: Final = f"""{_SELECT.replace("a.source, a.alias", "'', ''")}
+FROM device AS d
+LEFT JOIN fitting AS f ON f.device_id = d.id AND f.fitted_until IS NULL
+WHERE d.id = ANY($1::bigint[])
+"""
+
+
+async def devices_by_alias(connection: Executor, aliases: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Device]:
+    """(source, alias) → device, for those registered."""
+    rows = await connection.fetch(_BY_ALIAS, [source for source, _ in aliases], [alias for _, alias in aliases])
+    return {(row[0], row[1]): _device(row) for row in rows}
+
+
+async def devices_by_id(connection: Executor, ids: Sequence[int]) -> dict[int, Device]:
+    """Id → device."""
+    rows = await connection.fetch(_BY_ID, list(ids))
+    return {row[2]: _device(row) for row in rows}
+
+
+async def real_devices_exist(connection: Executor) -> bool:
+    """Whether the registry holds a device that is not simulated."""
+    row = await connection.fetchrow("SELECT EXISTS (SELECT FROM device WHERE NOT simulated)")
+    return row is not None and bool(row[0])
+
+
+async def listen_for_registry(
+    pool: Pool, changed: Callable[[], None], lost: Callable[[], None]
+) -> "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]":
+    """Call ``changed`` after every commit that touched the registry, ``lost`` when the connection is gone.
+
+    The caller releases the connection, and after a loss takes everything as changed: what was said meanwhile is not
+    repeated.
+    """
+    connection = await pool.acquire()
+    await connection.add_listener(_CHANGES, lambda *_: changed())
+    connection.add_termination_listener(lambda *_: lost())
+    return connection
+
+
+def _device(row: asyncpg.Record) -> Device:
+    return Device(
+        id=row[2],
+        name=row[3],
+        kind=row[4],
+        district=row[5],
+        life_cycle=LifeCycle(row[6]),
+        asset_id=row[7],
+        interval_s=row[8],
+        fields=orjson.loads(row[9]),
+        overrides=orjson.loads(row[10]),
+        simulated=row[11],
+    )

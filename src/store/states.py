@@ -1,0 +1,109 @@
+"""The present of each device, and what its rules remember: locked, read and written with the batch."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from asyncpg import Record
+
+from domain.reading import Position
+from store.connection import Executor
+
+
+@dataclass(slots=True)
+class DeviceState:
+    """One row of ``device_state``, held under its lock."""
+
+    device_id: int
+    last: Position | None
+    """The newest reading."""
+    heard_at: datetime | None
+    """Received time of the last message."""
+    source: str | None
+    """The source it came by: whose coverage tells whether a silence is real."""
+    measures: bytes
+    """JSON: measure → [value, time in µs since 1970, digest], merged by (time, digest)."""
+    tracks: bytes | None
+    """Stored form of ``rules.tracks``."""
+    readings: int
+    """Readings stored so far."""
+    late: int
+    """Readings stored that were older than the newest."""
+    seq: int | None
+    """The device's last own counter."""
+    online: bool | None
+    """Its connection, as last told by its status topic; ``None`` if it never told."""
+    online_at: datetime | None
+
+
+_COLUMNS: Final = """
+device_id, last_at, last_digest, heard_at, source, measures, tracks, readings, late, seq, online, online_at
+"""
+
+_LOCK: Final = f"""
+SELECT {_COLUMNS} FROM device_state WHERE device_id = ANY($1::bigint[]) ORDER BY device_id FOR UPDATE
+"""  # columns are a constant
+
+_LOCK_FREE: Final = f"""
+SELECT {_COLUMNS} FROM device_state WHERE device_id = ANY($1::bigint[]) ORDER BY device_id FOR UPDATE SKIP LOCKED
+"""  # columns are a constant
+
+_SAVE: Final = """
+UPDATE device_state AS s
+SET last_at = n.last_at, last_digest = n.last_digest, heard_at = n.heard_at, source = n.source,
+    measures = n.measures, tracks = n.tracks, readings = n.readings, late = n.late, seq = n.seq,
+    online = n.online, online_at = n.online_at
+FROM unnest($1::bigint[], $2::timestamptz[], $3::bigint[], $4::timestamptz[], $5::text[], $6::jsonb[], $7::jsonb[],
+            $8::bigint[], $9::bigint[], $10::bigint[], $11::boolean[], $12::timestamptz[])
+    AS n(device_id, last_at, last_digest, heard_at, source, measures, tracks, readings, late, seq, online, online_at)
+WHERE s.device_id = n.device_id
+"""
+
+
+def _read(row: Record) -> DeviceState:
+    at = row[1]
+    return DeviceState(
+        device_id=row[0],
+        last=None if at is None else Position(at, row[2]),
+        heard_at=row[3],
+        source=row[4],
+        measures=row[5],
+        tracks=row[6],
+        readings=row[7],
+        late=row[8],
+        seq=row[9],
+        online=row[10],
+        online_at=row[11],
+    )
+
+
+async def lock_states(connection: Executor, device_ids: Iterable[int]) -> dict[int, DeviceState]:
+    """Lock the rows in the order of their ids, so that two batches never wait for each other in a ring."""
+    rows = await connection.fetch(_LOCK, list(device_ids))
+    return {row[0]: _read(row) for row in rows}
+
+
+async def lock_free_states(connection: Executor, device_ids: Iterable[int]) -> dict[int, DeviceState]:
+    """Lock those that nobody holds: the ticker leaves a busy device to whoever is busy with it."""
+    rows = await connection.fetch(_LOCK_FREE, list(device_ids))
+    return {row[0]: _read(row) for row in rows}
+
+
+async def save_states(connection: Executor, states: Sequence[DeviceState]) -> None:
+    """Write them back."""
+    await connection.execute(
+        _SAVE,
+        [state.device_id for state in states],
+        [None if state.last is None else state.last.at for state in states],
+        [None if state.last is None else state.last.digest for state in states],
+        [state.heard_at for state in states],
+        [state.source for state in states],
+        [state.measures for state in states],
+        [state.tracks for state in states],
+        [state.readings for state in states],
+        [state.late for state in states],
+        [state.seq for state in states],
+        [state.online for state in states],
+        [state.online_at for state in states],
+    )

@@ -1,0 +1,1 @@
+"""The closed loop: what becomes of an alert as a case or an order."""
