@@ -2,6 +2,7 @@
 
 import os
 import sys
+import time
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,6 +29,8 @@ from simulators.summary import IdLog, Summary, write_summary
 DEVICES: Final = 100
 RATE: Final = 50.0
 FAULT_SHARE: Final = 0.05
+
+_SHOWN_EVERY_S: Final = 0.1
 
 app = typer.Typer(
     name="streetwarden-sim",
@@ -203,11 +206,16 @@ class _Watch:
     def __init__(self, progress: Progress, total: int | None) -> None:
         """Begin the bar; without a total it only counts."""
         self._progress = progress
+        self._shown_at = 0.0
         self._task = progress.add_task("playing", total=total, acknowledged=0)
 
     def __call__(self, summary: Summary) -> None:
         """Show how far it came."""
-        self._progress.update(self._task, completed=summary.sent + summary.silent, acknowledged=summary.acknowledged)
+        now = time.monotonic()
+        if now - self._shown_at >= _SHOWN_EVERY_S:
+            self._shown_at = now
+            completed = summary.sent + summary.silent
+            self._progress.update(self._task, completed=completed, acknowledged=summary.acknowledged)
 
 
 def _show_summary(summary: Summary, protocol: Protocol) -> None:

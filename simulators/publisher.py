@@ -19,12 +19,13 @@ from simulators.address import BrokerAddress
 KEEPALIVE_S: Final = 30
 SESSION_EXPIRY_S: Final = 3600
 """MQTT 5: how long the broker keeps our session while we are away."""
-PATIENCE_S: Final = 10.0
+PATIENCE_S: Final = 5.0
 """How long the first connection may take; later ones are tried until somebody stops us."""
 MAX_BACKOFF_S: Final = 5.0
 
-MAX_WINDOW: Final = 1000
-"""In flight at most, unless the broker (MQTT 5 Receive Maximum) allows less."""
+MAX_WINDOW: Final = 100
+"""In flight at most, unless the broker (MQTT 5 Receive Maximum) allows less. paho looks at every message in flight for
+each acknowledgement, so a wide window costs more than it brings."""
 
 _NO_MATCHING_SUBSCRIBERS: Final = 16
 _UNSUPPORTED_PROTOCOL: Final = 132
@@ -107,7 +108,7 @@ class Publisher:
         choices = [Protocol.V5, Protocol.V3] if self._protocol is Protocol.AUTO else [self._protocol]
         while True:
             for choice in choices:
-                if self._try_protocol(choice, min(give_up_at, time.monotonic() + PATIENCE_S / 4)):
+                if self._try_protocol(choice, min(give_up_at, time.monotonic() + PATIENCE_S / 2)):
                     self._protocol = choice
                     return
             if time.monotonic() >= give_up_at:

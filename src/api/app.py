@@ -19,9 +19,9 @@ from ingest.catalogue import load_formats
 from store.connection import Pool
 
 _DESCRIPTION: Final = (
-    "The sensing-and-ticket service of a district's smart city management (智慧城管). Every request but those for health "
-    "and this description needs a key: `Authorization: Bearer sw_<id>_<secret>`. Times are RFC 3339 in UTC. Lists come "
-    "in pages: give `next` as `cursor`. Errors are RFC 9457 problems whose `code` is stable."
+    "The sensing-and-ticket service of a district's smart city management (智慧城管). Every request but those for "
+    "health and this description needs a key: `Authorization: Bearer sw_<id>_<secret>`. Times are RFC 3339 in UTC. "
+    "Lists come in pages: give `next` as `cursor`. Errors are RFC 9457 problems whose `code` is stable."
 )
 
 _ROUTERS: Final = (

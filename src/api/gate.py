@@ -55,7 +55,7 @@ class Gate:
             return
         try:
             await self._app(request.scope, request.receive, request.send)
-        except Exception as error:  # noqa: BLE001  # the last place that can answer; logged with its trace
+        except Exception as error:  # the last place that can answer
             status, code, detail = problem_of_unexpected(error)
             log.exception("request_failed", code=code)
             if request.status is not None:  # half an answer has left: only breaking off is honest

@@ -11,6 +11,7 @@ from fastapi import Query
 from pydantic import BaseModel, Field
 
 from domain.errors import InvalidInputError
+from ingest.json_text import as_list
 
 MOST: Final = 500
 
@@ -54,8 +55,9 @@ def read_cursor(text: str | None, place: Callable[..., Place], *types: type) -> 
     if text is None:
         return None
     try:
-        parts: Any = orjson.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
-        if type(parts) is not list or len(parts) != len(types):
+        told: Any = orjson.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+        parts = as_list(told)
+        if parts is None or len(parts) != len(types):
             raise _foreign()
         return place(*(_read_part(part, kind) for part, kind in zip(parts, types, strict=True)))
     except (binascii.Error, ValueError, OverflowError, OSError) as error:

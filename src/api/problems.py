@@ -181,9 +181,7 @@ def _respond(
     errors: Sequence[Mapping[str, str]] = (),
 ) -> Response:
     request_id: str | None = request.scope.get("state", {}).get("request_id")
-    body = problem_body(
-        status, code, detail, instance=request.url.path, request_id=request_id, errors=errors
-    )
+    body = problem_body(status, code, detail, instance=request.url.path, request_id=request_id, errors=errors)
     return Response(body, status, headers=dict(headers or {}), media_type=MEDIA_TYPE)
 
 

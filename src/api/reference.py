@@ -1,4 +1,4 @@
-"""The page at /docs: every operation of the OpenAPI document as plain HTML, without scripts and without the internet."""
+"""The page at /docs: every operation of the OpenAPI document as plain HTML, without scripts or the internet."""
 
 from base64 import b64encode
 from collections.abc import Mapping

@@ -22,6 +22,8 @@ UNIT_GRID: Final = re.compile(r"[0-9]{15}")
 DATUMS: Final = ("wgs84", "cgcs2000")
 """Positions are taken in these two, which differ by centimetres; others are converted before they are sent."""
 
+_HALF_TURN: Final = 180.0
+_QUARTER_TURN: Final = 90.0
 _EUI64: Final = re.compile(r"[0-9A-Fa-f]{16}")
 _LONGEST_TEXT: Final = 500
 _LARGEST_JSON: Final = 16 * 1024
@@ -70,11 +72,13 @@ def object_to_asset(asset: AssetEntry, vocabulary: Vocabulary) -> Iterator[Objec
     if asset.unit_grid is not None and not UNIT_GRID.fullmatch(asset.unit_grid):
         yield Objection("unit_grid", "15 digits (单元网格标识码)")
     if (asset.longitude is None) != (asset.latitude is None):
-        yield Objection("latitude" if asset.latitude is None else "longitude", "both longitude and latitude, or neither")
+        yield Objection(
+            "latitude" if asset.latitude is None else "longitude", "both longitude and latitude, or neither"
+        )
     # Written so that NaN, which compares false with everything, is refused too.
-    if asset.longitude is not None and not -180 <= asset.longitude <= 180:
+    if asset.longitude is not None and not -_HALF_TURN <= asset.longitude <= _HALF_TURN:
         yield Objection("longitude", "degrees from -180 to 180 (WGS-84)")
-    if asset.latitude is not None and not -90 <= asset.latitude <= 90:
+    if asset.latitude is not None and not -_QUARTER_TURN <= asset.latitude <= _QUARTER_TURN:
         yield Objection("latitude", "degrees from -90 to 90 (WGS-84)")
     if asset.source_datum is not None and asset.source_datum not in DATUMS:
         yield Objection("source_datum", f"one of {', '.join(DATUMS)}; convert gcj02 and bd09 first")

@@ -84,7 +84,9 @@ async def _caller(
 def _holder_of(permission: Permission) -> Callable[[Caller], Awaitable[Caller]]:
     async def demand(caller: Annotated[Caller, Depends(_caller)]) -> Caller:
         if not allows(caller.role, permission):
-            raise NotAllowedError(f"The key {caller.name!r} is of role {caller.role}, which may not {_WORDS[permission]}.")
+            raise NotAllowedError(
+                f"The key {caller.name!r} is of role {caller.role}, which may not {_WORDS[permission]}."
+            )
         return caller
 
     return demand

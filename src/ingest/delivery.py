@@ -1,5 +1,6 @@
 """Delivery: one message as the broker handed it over, with what is needed to acknowledge it to the right connection."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -18,10 +19,16 @@ class Delivery:
     """The broker marked it as sent before (DUP)."""
     generation: int
     """Of the connection that brought it, or that last brought it again."""
-    properties: dict[str, str] | None = None
-    """MQTT 5 user properties, content type and the like, as text."""
+    tell_properties: Callable[[], dict[str, str] | None] | None = None
+    """Tells the MQTT 5 properties as text. A function, because taking them apart costs as much as reading the message,
+    and only quarantine asks."""
     refused: str | None = None
     """Why the database refused it, once bisecting a batch has found it to be the one."""
+
+    @property
+    def properties(self) -> dict[str, str] | None:
+        """MQTT 5 properties as text; ``None`` where there are none."""
+        return None if self.tell_properties is None else self.tell_properties()
 
     @property
     def size(self) -> int:

@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from functools import partial
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
@@ -37,7 +38,6 @@ _BACKOFF_MOST_S: Final = 30.0
 _CONNACK_WITHIN_S: Final = 10.0
 _SESSION_NEVER_EXPIRES: Final = 0xFFFFFFFF
 """MQTT 5 §3.1.2.11.2: with the largest value the session does not expire."""
-_SUBPROTOCOL_REFUSED: Final = "Unsupported protocol version"
 
 
 class Protocol(Enum):
@@ -129,6 +129,7 @@ class Subscriber:
         self._arrived = asyncio.Event()
         self._eased = asyncio.Event()
         self._ended: asyncio.Future[str] | None = None
+        self._answered: asyncio.Future[None] | None = None
         self._was_connected = False
         self._connected = False
         self._received = 0
@@ -200,6 +201,7 @@ class Subscriber:
         """One connection from CONNECT to its end: whether it ever stood, and why it ended."""
         loop = asyncio.get_running_loop()
         self._ended = ended = loop.create_future()
+        self._answered = answered = loop.create_future()
         self._generation += 1
         client = self._client = self._make_client(self._generation)
         broker = self._options.broker
@@ -207,10 +209,8 @@ class Subscriber:
         try:
             # Name resolution and connecting block, so they run beside the loop; paho is used from one thread at a time.
             await loop.run_in_executor(None, self._open, client)
-            async with asyncio.timeout(_CONNACK_WITHIN_S):
-                while not self._connected and not ended.done():
-                    await asyncio.sleep(0.01)
-            if self._connected:
+            await asyncio.wait({ended, answered}, timeout=_CONNACK_WITHIN_S, return_when=asyncio.FIRST_COMPLETED)
+            if answered.done():
                 stood = True
                 async with asyncio.TaskGroup() as group:
                     beat = group.create_task(self._beat(client))
@@ -218,10 +218,10 @@ class Subscriber:
                     why = await ended
                     beat.cancel()
                     misc.cancel()
+            elif ended.done():
+                why = ended.result()
             else:
-                why = await ended
-        except TimeoutError:
-            why = f"the broker at {broker.host}:{broker.port} accepted the connection but said nothing"
+                why = f"the broker at {broker.host}:{broker.port} accepted the connection but said nothing"
         except OSError as error:
             why = f"the broker at {broker.host}:{broker.port} cannot be reached: {error.strerror or error}"
         finally:
@@ -234,7 +234,7 @@ class Subscriber:
     def _open(self, client: paho.Client) -> None:
         broker = self._options.broker
         if self._protocol is Protocol.V5:
-            properties = Properties(PacketTypes.CONNECT)
+            properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]  # paho leaves it untyped
             properties.SessionExpiryInterval = _SESSION_NEVER_EXPIRES
             properties.ReceiveMaximum = self._options.receive_maximum
             client.connect(broker.host, broker.port, _KEEPALIVE_S, clean_start=False, properties=properties)
@@ -317,9 +317,9 @@ class Subscriber:
                 held.generation = generation
                 self.redelivered_in_hand += 1
                 return
-            delivery = Delivery(
-                topic, payload, self._clock.now(), packet_id, message.dup, generation, _properties(message)
-            )
+            delivery = Delivery(topic, payload, self._clock.now(), packet_id, message.dup, generation)
+            if message.properties is not None:
+                delivery.tell_properties = partial(_properties, message.properties)
             if packet_id:
                 self._in_hand[packet_id] = delivery
             self._outstanding_bytes += delivery.size
@@ -345,6 +345,8 @@ class Subscriber:
         self._connected = True
         self._on_connected(Connected(self._protocol, flags.session_present, self._was_connected))
         self._was_connected = True
+        if self._answered is not None:
+            self._answered.get_loop().call_soon_threadsafe(self._answered.set_result, None)
 
     def _disconnected(self, _client: paho.Client, _data: Any, _flags: Any, reason: ReasonCode, _props: Any) -> None:
         self._end(f"the connection to the broker ended: {reason}")
@@ -362,8 +364,12 @@ class Subscriber:
         sock = client.socket()
         if sock is not None:
             self._remove(asyncio.get_running_loop(), sock)
-        client.on_disconnect = None
+        # Nothing of this client may call us any more: the next one is soon in its place.
+        client.on_disconnect = client.on_message = client.on_connect = None
+        client.on_socket_close = client.on_socket_register_write = client.on_socket_unregister_write = None
         client.disconnect()
+        if sock is not None:
+            sock.close()
         self._client = None
 
     def _consider_protocol(self, why: str) -> None:
@@ -387,9 +393,7 @@ class Subscriber:
             await asyncio.sleep(self._options.heartbeat_s)
 
 
-def _properties(message: paho.MQTTMessage) -> dict[str, str] | None:
-    """MQTT 5 properties as text, for quarantine; ``None`` where there are none."""
-    properties = message.properties
-    if properties is None or properties.isEmpty():
-        return None
-    return {str(key): str(value) for key, value in properties.json().items()}
+def _properties(properties: Properties) -> dict[str, str] | None:
+    """MQTT 5 properties as text; ``None`` where there are none."""
+    told: dict[str, Any] = properties.json()  # type: ignore[no-untyped-call]  # paho leaves it untyped
+    return {name: str(value) for name, value in told.items()} or None

@@ -8,7 +8,7 @@ import structlog
 from service.settings import Settings
 
 
-def set_up_logs(settings: Settings, *, program: str) -> None:
+def set_up_logs(settings: Settings, *, program: str = "streetwarden") -> None:
     """Send structlog and the standard library's logging to standard error, in one form."""
     as_text = settings.log_format == "text" or (settings.log_format == "auto" and sys.stderr.isatty())
     level = logging.getLevelNamesMapping()[settings.log_level.upper()]
@@ -38,3 +38,6 @@ def set_up_logs(settings: Settings, *, program: str) -> None:
     )
     # Libraries log through the standard library; what they find only informative is noise here.
     logging.basicConfig(level=max(level, logging.WARNING), handlers=[handler], force=True)
+
+
+configure_logs = set_up_logs

@@ -7,7 +7,6 @@ import secrets
 from datetime import datetime
 from typing import Final, NamedTuple
 
-
 from domain.errors import InvalidInputError, NotFoundError
 from domain.role import Role
 from store.connection import Pool
@@ -91,6 +90,15 @@ _ANY_ADMIN: Final = "SELECT EXISTS (SELECT FROM api_key WHERE role = $1 AND revo
 async def any_admin_key(pool: Pool) -> bool:
     """Whether somebody could manage keys."""
     record = await pool.fetchrow(_ANY_ADMIN, Role.ADMIN.value)
+    return record is not None and bool(record["found"])
+
+
+_ANY: Final = "SELECT EXISTS (SELECT FROM api_key WHERE revoked_at IS NULL) AS found"
+
+
+async def any_key(pool: Pool) -> bool:
+    """Whether anybody holds a key."""
+    record = await pool.fetchrow(_ANY)
     return record is not None and bool(record["found"])
 
 

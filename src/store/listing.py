@@ -1,4 +1,4 @@
-"""What the lists of the API share: WHERE clauses put together from constants, and the stamp of a table's last change."""
+"""What the lists of the API share: WHERE clauses made of constants, and the stamp of a table's last change."""
 
 from typing import Final, NamedTuple
 

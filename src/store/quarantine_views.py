@@ -3,7 +3,6 @@
 from datetime import datetime
 from typing import Final, NamedTuple
 
-
 from store.connection import Pool
 from store.listing import Conditions
 
@@ -19,7 +18,8 @@ class QuarantineRow(NamedTuple):
     detail: str
     first_seen: datetime
     last_seen: datetime
-    count: int
+    seen: int
+    """How often."""
 
 
 class SetAside(NamedTuple):

@@ -3,7 +3,6 @@
 from datetime import datetime
 from typing import Final, NamedTuple
 
-
 from store.connection import Pool
 from store.listing import Conditions
 

@@ -74,7 +74,7 @@ class Saved(NamedTuple):
 
 
 class Writing:
-    """One transaction of the only writer; made by :func:`save`, :func:`check` and the API's changes."""
+    """One transaction of the only writer."""
 
     def __init__(self, connection: Executor, now: datetime) -> None:
         self._connection = connection
@@ -89,34 +89,6 @@ class Writing:
         known_assets = await self._connection.fetch(_NAMES_OF_ASSETS, [asset.name for asset in assets])
         known_devices = await self._connection.fetch(_NAMES_OF_DEVICES, [device.name for device in devices])
         return {row["name"] for row in known_assets}, {row["name"] for row in known_devices}
-
-    async def clashes(self, assets: Sequence[AssetEntry], devices: Sequence[DeviceEntry]) -> list[Clash]:
-        """What in the database stands against these entries."""
-        fetch = self._connection.fetch
-        found = [
-            Clash(row["name"], "kind", f"the {row['what']} is registered as {row['kind']}, and a kind never changes")
-            for row in [
-                *await fetch(_ASSETS_OF_OTHER_KIND, [a.name for a in assets], [a.kind for a in assets]),
-                *await fetch(_DEVICES_OF_OTHER_KIND, [d.name for d in devices], [d.kind for d in devices]),
-            ]
-        ]
-        coded = [asset for asset in assets if asset.component_code is not None]
-        found += [
-            Clash(row["name"], "component_code", f"belongs to asset {row['holder']}")
-            for row in await fetch(_CODES_TAKEN, [a.name for a in coded], [a.component_code for a in coded])
-        ]
-        names, sources, aliases = _alias_columns(devices)
-        found += [
-            Clash(row["name"], "aliases", f"{row['source']}={row['alias']} belongs to device {row['holder']}")
-            for row in await fetch(_ALIASES_TAKEN, names, sources, aliases)
-        ]
-        named = {asset.name for asset in assets}
-        fitted = [device for device in devices if device.asset is not None and device.asset not in named]
-        found += [
-            Clash(row["name"], "asset", f"there is no asset {row['asset']}")
-            for row in await fetch(_ASSETS_MISSING, [d.name for d in fitted], [d.asset for d in fitted])
-        ]
-        return found
 
     async def upsert_assets(self, assets: Sequence[AssetEntry]) -> tuple[int, int]:
         """Create or update; returns how many of each."""
@@ -168,10 +140,40 @@ class Writing:
         await self._connection.execute(_BEGIN_FITTINGS, *columns)
 
 
+async def find_clashes(
+    connection: Executor, assets: Sequence[AssetEntry], devices: Sequence[DeviceEntry]
+) -> list[Clash]:
+    """What in the database stands against these entries."""
+    fetch = connection.fetch
+    found = [
+        Clash(row["name"], "kind", f"the {row['what']} is registered as {row['kind']}, and a kind never changes")
+        for row in [
+            *await fetch(_ASSETS_OF_OTHER_KIND, [a.name for a in assets], [a.kind for a in assets]),
+            *await fetch(_DEVICES_OF_OTHER_KIND, [d.name for d in devices], [d.kind for d in devices]),
+        ]
+    ]
+    coded = [asset for asset in assets if asset.component_code is not None]
+    found += [
+        Clash(row["name"], "component_code", f"belongs to asset {row['holder']}")
+        for row in await fetch(_CODES_TAKEN, [a.name for a in coded], [a.component_code for a in coded])
+    ]
+    found += [
+        Clash(row["name"], "aliases", f"{row['source']}={row['alias']} belongs to device {row['holder']}")
+        for row in await fetch(_ALIASES_TAKEN, *_alias_columns(devices))
+    ]
+    named = {asset.name for asset in assets}
+    fitted = [device for device in devices if device.asset is not None and device.asset not in named]
+    found += [
+        Clash(row["name"], "asset", f"there is no asset {row['asset']}")
+        for row in await fetch(_ASSETS_MISSING, [d.name for d in fitted], [d.asset for d in fitted])
+    ]
+    return found
+
+
 async def check(pool: Pool, assets: Sequence[AssetEntry], devices: Sequence[DeviceEntry]) -> list[Clash]:
     """What in the database stands against these entries; writes nothing."""
     async with pool.acquire() as connection:
-        return await Writing(connection, datetime.max).clashes(assets, devices)
+        return await find_clashes(connection, assets, devices)
 
 
 async def save(
@@ -181,7 +183,7 @@ async def save(
     async with pool.acquire() as connection, connection.transaction():
         writing = Writing(connection, now)
         await writing.lock()
-        clashes = await writing.clashes(assets, devices)
+        clashes = await find_clashes(connection, assets, devices)
         if clashes:
             return clashes
         saved_assets = await writing.upsert_assets(assets)
@@ -274,7 +276,9 @@ SELECT w.name, w.kind, w.district,
        coalesce(w.model, o.model),
        coalesce(w.interval_s, o.interval_s),
        coalesce(w.fields::jsonb, o.fields, '{}'),
-       coalesce(w.overrides::jsonb, o.overrides, '{}'),
+       coalesce(o.overrides, '{}') || coalesce((
+           SELECT jsonb_object_agg(told.key, coalesce(o.overrides -> told.key, '{}') || told.value)
+             FROM jsonb_each(w.overrides::jsonb) AS told), '{}'),
        coalesce(w.simulated, o.simulated, false),
        $10, $10
   FROM w LEFT JOIN device o ON o.name = w.name

@@ -7,7 +7,7 @@ import orjson
 
 from domain.errors import ConflictError, NotFoundError
 from store.connection import Pool
-from store.registry import AssetEntry, Clash, DeviceEntry, Writing
+from store.registry import AssetEntry, Clash, DeviceEntry, Writing, find_clashes
 
 
 async def create(
@@ -27,7 +27,7 @@ async def create(
         for what, names in (("asset", known_assets), ("device", known_devices)):
             for name in names:
                 raise ConflictError(f"There is already a {what} named {name}; change it with PATCH.")
-        _refuse(await writing.clashes(assets, devices))
+        _refuse(await find_clashes(connection, assets, devices))
         await writing.upsert_assets(assets)
         await writing.upsert_devices(devices)
         await writing.fit([(d.name, d.asset) for d in devices if d.asset is not None], fitted_from)
@@ -52,7 +52,7 @@ async def replace_asset(pool: Pool, asset: AssetEntry, now: datetime) -> None:
     async with pool.acquire() as connection, connection.transaction():
         writing = Writing(connection, now)
         await writing.lock()
-        _refuse(await writing.clashes([asset], []))
+        _refuse(await find_clashes(connection, [asset], []))
         row = await connection.fetchrow(
             _REPLACE_ASSET,
             asset.name,
@@ -100,7 +100,7 @@ async def replace_device(pool: Pool, device: DeviceEntry, now: datetime) -> None
     async with pool.acquire() as connection, connection.transaction():
         writing = Writing(connection, now)
         await writing.lock()
-        _refuse(await writing.clashes([], [device]))
+        _refuse(await find_clashes(connection, [], [device]))
         row = await connection.fetchrow(
             _REPLACE_DEVICE,
             device.name,

@@ -59,14 +59,16 @@ async def test_the_database_serves_its_own_role_only(postgres: EmbeddedPostgres)
 
 
 def test_a_killed_child_is_one_sentence(postgres: EmbeddedPostgres) -> None:
-    with (
-        pytest.raises(ChildDiedError, match=r"postgres was killed by SIGKILL.*postgres\.log") as caught,
-        Supervisor() as all_of_it,
-    ):
+    with pytest.raises(ChildDiedError, match=r"postgres was killed by SIGKILL.*postgres\.log") as caught:
+        kill_and_watch(postgres)
+    assert caught.value.exit_code == 70
+
+
+def kill_and_watch(postgres: EmbeddedPostgres) -> None:
+    with Supervisor() as all_of_it:
         child = all_of_it.start(postgres.prepare())
         os.kill(child.process.pid, signal.SIGKILL)
         all_of_it.watch()
-    assert caught.value.exit_code == 70
 
 
 def test_a_port_in_use_is_one_sentence(nats: EmbeddedNats) -> None:
@@ -84,14 +86,14 @@ def test_sigterm_stops_every_child_in_reverse_order(nats: EmbeddedNats, postgres
 
 
 def test_children_die_with_a_parent_that_is_killed(nats: EmbeddedNats, tmp_path: Path) -> None:
-    program = nats.prepare()
     script = tmp_path / "parent.py"
     script.write_text(
         "import os, signal\n"
         "from pathlib import Path\n"
         "from service.embedded.nats import EmbeddedNats\n"
         "from service.children import start\n"
-        f"child = start(EmbeddedNats(Path({str(nats.folder)!r}), Path({str(program.log_file)!r}), port={nats.port}).prepare())\n"
+        f"nats = EmbeddedNats(Path({str(nats.folder)!r}), Path({str(nats.log_file)!r}), port={nats.port})\n"
+        "child = start(nats.prepare())\n"
         "child.wait_ready()\n"
         "print(child.process.pid, flush=True)\n"
         "os.kill(os.getpid(), signal.SIGKILL)\n"

@@ -2,16 +2,17 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import orjson
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic.config import JsonDict
 
 from api.pages import Page
 from domain.alert import AlertState, Severity, Standing
 from store.alert_views import AlertRow, AlertStepRow
 
-_EXAMPLE = {
+_EXAMPLE: Final[JsonDict] = {
     "id": 4711,
     "rule": "manhole.tilt",
     "title": "Cover tilted",

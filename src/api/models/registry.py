@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import orjson
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic.config import JsonDict
 
 from api.fields import Moment
 from api.models.alerts import Alert
@@ -14,7 +15,7 @@ from domain.device import LifeCycle
 from store.alert_views import AlertRow
 from store.registry_views import AssetRow, DeviceRow, FittingRow
 
-_ASSET = {
+_ASSET: Final[JsonDict] = {
     "name": "JG-000815",
     "kind": "manhole",
     "district": "511703",
@@ -27,7 +28,7 @@ _ASSET = {
     "keeper": "达川区市政养护所",
     "attributes": {"depth_m": 2.4, "anti_fall_net": True},
 }
-_DEVICE = {
+_DEVICE: Final[JsonDict] = {
     "name": "mh-0815",
     "kind": "manhole",
     "district": "511703",
@@ -117,7 +118,9 @@ class DeviceFields(_Strict):
 
     life_cycle: LifeCycle | None = None
     model: str | None = Field(default=None, description="Vendor and model.")
-    interval_s: float | None = Field(default=None, description="Expected seconds between two reports; null: the kind's.")
+    interval_s: float | None = Field(
+        default=None, description="Expected seconds between two reports; null: the kind's."
+    )
     fields: dict[str, str] | None = Field(default=None, description="The vendor's field name → measure of the kind.")
     overrides: dict[str, dict[str, Any]] | None = Field(
         default=None, description="Rule → parameter → value, where this device departs from the rule."

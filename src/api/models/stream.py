@@ -52,9 +52,7 @@ class Event(BaseModel):
     @classmethod
     def of(cls, row: EventRow) -> Self:
         """Shape one row."""
-        return cls(
-            at=row.at, received_at=row.received_at, event_class=row.event_class, body=orjson.loads(row.body)
-        )
+        return cls(at=row.at, received_at=row.received_at, event_class=row.event_class, body=orjson.loads(row.body))
 
 
 class Quarantined(BaseModel):
@@ -73,7 +71,7 @@ class Quarantined(BaseModel):
     @classmethod
     def of(cls, row: QuarantineRow) -> Self:
         """Shape one row."""
-        return cls(**{**row._asdict(), "count": row.count})
+        return cls(**_quarantined(row))
 
 
 class QuarantinedDetail(Quarantined):
@@ -87,7 +85,7 @@ class QuarantinedDetail(Quarantined):
     def whole(cls, found: SetAside) -> Self:
         """Shape one message."""
         return cls(
-            **found.row._asdict(),
+            **_quarantined(found.row),
             payload_base64=b64encode(found.payload).decode(),
             preview=found.payload[: 4 * _PREVIEW].decode("utf-8", "replace")[:_PREVIEW],
             properties=orjson.loads(found.properties) if found.properties else None,
@@ -150,6 +148,12 @@ class LedgerPage(Page[LedgerMinute]):
     balanced: bool = Field(description="Whether the sums balance.")
 
 
+def _quarantined(row: QuarantineRow) -> dict[str, Any]:
+    fields = row._asdict()
+    fields["count"] = fields.pop("seen")
+    return fields
+
+
 def _accounts(counts: Counts) -> dict[str, Any]:
     return {
         "deliveries": Deliveries(
@@ -170,5 +174,3 @@ def _accounts(counts: Counts) -> dict[str, Any]:
             balanced=counts.balanced,
         ),
     }
-
-

@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import orjson
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic.config import JsonDict
 
 from api.models.alerts import Alert
 from api.pages import Page
@@ -14,7 +15,7 @@ from domain.ticket import TicketSort, TicketState
 from store.alert_views import AlertRow
 from store.ticket_views import MoveRow, SubjectRow, TicketRow
 
-_EXAMPLE = {
+_EXAMPLE: Final[JsonDict] = {
     "number": "511703-20261122-0007",
     "sort": "case",
     "case_class": "0101-1",

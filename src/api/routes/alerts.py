@@ -38,7 +38,10 @@ class States(StrEnum):
 
 @router.get(
     "",
-    responses={304: {"description": "Nothing has changed since the answer with that ETag."}, **documented(401, 409, 422)},
+    responses={
+        304: {"description": "Nothing has changed since the answer with that ETag."},
+        **documented(401, 409, 422),
+    },
     response_model=AlertPage,
 )
 async def alerts(

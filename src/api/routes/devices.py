@@ -51,9 +51,7 @@ async def create_device(parts: PartsOf, _: Registrar, body: NewDevice, response:
     entry, asset = _entry_of(body), entry_of(body.asset) if isinstance(body.asset, NewAsset) else None
     objections = list(object_to_device(entry, parts.vocabulary))
     if asset is not None:
-        objections += [
-            each._replace(field=f"asset.{each.field}") for each in object_to_asset(asset, parts.vocabulary)
-        ]
+        objections += [each._replace(field=f"asset.{each.field}") for each in object_to_asset(asset, parts.vocabulary)]
     if objections:
         raise RegistrationError(objections)
     now = parts.clock.now()
@@ -143,7 +141,5 @@ async def _find(parts: Parts, name: str) -> DeviceRow:
 
 async def _detail(parts: Parts, name: str) -> DeviceDetail:
     row = await _find(parts, name)
-    firing = await list_alerts(
-        parts.pool, AlertFilter(state="firing", device=name), after=None, limit=_MOST_FIRING
-    )
+    firing = await list_alerts(parts.pool, AlertFilter(state="firing", device=name), after=None, limit=_MOST_FIRING)
     return DeviceDetail.whole(row, firing, await list_fittings(parts.pool, row.id))

@@ -49,7 +49,8 @@ def judge(topic: str, payload: bytes, kind_key: str | None, received_at: datetim
     reader, address = _source_of(topic)
     decoded = reader.decode(address, payload, received_at)
     kind = _kind_of(kind_key or address.kind)
-    readings = [(sample, _reading(sample, address, kind, received_at)) for sample in decoded.samples]
+    bounds = _bounds()
+    readings = [(sample, _reading(sample, address, kind, received_at, bounds)) for sample in decoded.samples]
     refusals = [made for _, made in readings if isinstance(made, DecodeError)]
     if refusals and len(refusals) == len(readings):
         raise refusals[-1]  # nothing is left of the message; of a history, what is good would be stored
@@ -115,14 +116,14 @@ def _kind_of(key: str | None) -> DeviceKind | None:
 
 
 def _reading(
-    sample: Sample, address: Address, kind: DeviceKind | None, received_at: datetime
+    sample: Sample, address: Address, kind: DeviceKind | None, received_at: datetime, bounds: TimeBounds
 ) -> Reading | DecodeError | None:
     """Normalise for a device that is registered under the sample's own name, with no field map."""
     if kind is None:
         return None
     device = Device(id=0, name=sample.alias, kind=kind.key, district=address.district or "")
     try:
-        return normalise(device, limits_of(kind), sample, received_at, _bounds())
+        return normalise(device, limits_of(kind), sample, received_at, bounds)
     except DecodeError as refusal:
         return refusal
 
