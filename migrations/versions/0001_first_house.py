@@ -307,7 +307,8 @@ CREATE TABLE worker_commit (
     token  bigint NOT NULL,
     at     timestamptz NOT NULL
 );
-COMMENT ON TABLE worker_commit IS 'Token of each worker''s last batch: tells whether a COMMIT whose answer was lost happened';
+COMMENT ON TABLE worker_commit IS
+    'Token of each worker''s last batch: tells whether a COMMIT whose answer was lost happened';
 
 CREATE TABLE coverage (
     source text NOT NULL,

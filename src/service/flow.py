@@ -60,7 +60,7 @@ class Flow:
     def __init__(self, parts: FlowParts) -> None:
         """Take the parts; ``start`` before the first batch."""
         self._parts = parts
-        self._partitions = Partitions(parts.pool)
+        self._partitions = Partitions()
         self.coverage: dict[str, Coverage] = {}
         """Source → the stretch over which it was heard, as last committed."""
 
@@ -82,7 +82,9 @@ class Flow:
             parcels = decode_all(messages, parts.router, parts.bounds)
             await parts.known.load(connection, aliases_of(parcels, parts.known))
             identify_all(parcels, parts.known, parts.router, parts.bounds)
-            await self._partitions.ensure({r.at.astimezone(UTC).date() for p in parcels for r in p.readings})
+            await self._partitions.ensure(
+                connection, {r.at.astimezone(UTC).date() for p in parcels for r in p.readings}
+            )
             async with connection.transaction():
                 streams, states = await self._lock(connection, parcels)
                 await self._tell_new_from_known(connection, streams)

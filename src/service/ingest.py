@@ -26,7 +26,8 @@ from service.ticker import Ticker
 from service.understand import Bounds
 from service.worker import BatchBounds, Worker
 from store.connection import Pool
-from store.known_devices import listen_for_registry, real_devices_exist
+from store.failures import Failure, failure_of
+from store.known_devices import following_registry, real_devices_exist
 from store.ledger import load_coverage, record_outages
 from store.migrate import require_current_schema
 from store.pool import open_pool
@@ -167,17 +168,14 @@ async def _follow_registry(pool: Pool, known: KnownDevices) -> None:
     while True:
         lost = asyncio.Event()
         try:
-            connection = await listen_for_registry(pool, known.forget, lost.set)
+            async with following_registry(pool, known.forget, lost.set):
+                known.forget()
+                await lost.wait()
         except Exception as error:
+            if failure_of(error) is not Failure.TRY_AGAIN:
+                raise
             log.warning("registry_listener_again", error=str(error))
             await asyncio.sleep(1)
-            continue
-        known.forget()
-        try:
-            await lost.wait()
-        finally:
-            with suppress(Exception):
-                await pool.release(connection)
         known.forget()
 
 
@@ -200,5 +198,5 @@ async def _run_until_stopped(ingest: Ingest, listener: "asyncio.Task[None]") -> 
     finally:
         for task in (*tasks, stopping):
             task.cancel()
-        await asyncio.gather(*tasks, stopping, return_exceptions=True)
+        await asyncio.wait([*tasks, stopping])
     log.info("ingest_stopped", settled=ingest.worker.settled, batches=ingest.worker.batches)

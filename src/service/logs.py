@@ -38,6 +38,3 @@ def set_up_logs(settings: Settings, *, program: str = "streetwarden") -> None:
     )
     # Libraries log through the standard library; what they find only informative is noise here.
     logging.basicConfig(level=max(level, logging.WARNING), handlers=[handler], force=True)
-
-
-configure_logs = set_up_logs

@@ -3,8 +3,6 @@
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
-import orjson
-
 from store.connection import Pool
 from store.listing import Conditions
 
@@ -91,7 +89,13 @@ _ORDER: Final = "(a.acknowledged_at IS NOT NULL), a.severity, (-a.id)"
 """Unacknowledged first, then most severe, then newest: the very expressions of the indexes ``alert_firing`` and
 ``alert_list``. ``-id`` instead of ``id DESC`` so that one row comparison says where the next page begins."""
 
-_LIST: Final = f"SELECT {_COLUMNS} FROM alert a {_JOINS} WHERE {{where}} ORDER BY {_ORDER} LIMIT {{limit}}"
+_LIST: Final = f"""
+SELECT {_COLUMNS}
+  FROM (SELECT * FROM alert a WHERE {{where}} ORDER BY {_ORDER} LIMIT {{limit}}) a {_JOINS}
+ ORDER BY {_ORDER}
+"""
+# The page is cut before the names are joined: PostgreSQL guesses a row comparison by its first column alone, expects
+# one row where thousands follow, and would join and sort them all.
 
 _STATES: Final = {"firing": "a.state = 'firing'", "cleared": "a.state = 'cleared'"}
 """Written out and not as a parameter: the planner must see that the partial index serves."""
@@ -115,7 +119,7 @@ def list_statement(wanted: AlertFilter, *, after: AlertPlace | None, limit: int)
         where.add("a.severity = ANY({}::smallint[])", list(wanted.severity))
     if wanted.acknowledged is not None:
         where.add("(a.acknowledged_at IS NOT NULL) = {}::boolean", wanted.acknowledged)
-    where.add_given("d.kind = {}", wanted.kind)
+    where.add_given("EXISTS (SELECT FROM device d WHERE d.id = a.device_id AND d.kind = {})", wanted.kind)
     where.add_given("a.device_id = (SELECT id FROM device WHERE name = {})", wanted.device)
     where.add_given("a.rule = {}", wanted.rule)
     where.add_given("a.ticket_id = (SELECT id FROM ticket WHERE number = {})", wanted.ticket)
@@ -190,13 +194,15 @@ WITH acknowledged AS (
            changed = pg_current_xact_id()
      WHERE id = $1
        AND (acknowledged_at IS NULL OR owner IS DISTINCT FROM $4 OR note IS DISTINCT FROM $5)
-    RETURNING id, device_id, rule, onset, severity
+    RETURNING id, device_id, rule, onset, state, severity
 ), recorded AS (
     INSERT INTO alert_event (device_id, rule, onset, at, step, severity, decided_at, by, note)
     SELECT device_id, rule, onset, $2, $6::text, severity, $2, $3, $5 FROM acknowledged
 )
 INSERT INTO outbox (at, topic, body)
-SELECT $2, 'alert', $7::jsonb FROM acknowledged
+SELECT $2, 'alert', jsonb_build_object('id', id, 'rule', rule, 'state', state, 'severity', severity, 'step', $6::text,
+                                       'by', $3::text, 'owner', $4::text)
+  FROM acknowledged
 """
 
 
@@ -206,6 +212,5 @@ async def acknowledge(pool: Pool, alert_id: int, *, by: str, owner: str, note: s
     The first acknowledgement keeps its time and its name. A later one hands the alert to another owner or changes the
     note; the very same again changes nothing and records nothing.
     """
-    body = orjson.dumps({"alert": alert_id, "step": ACKNOWLEDGED, "by": by, "owner": owner, "note": note})
-    await pool.execute(_ACKNOWLEDGE, alert_id, now, by, owner, note, ACKNOWLEDGED, body)
+    await pool.execute(_ACKNOWLEDGE, alert_id, now, by, owner, note, ACKNOWLEDGED)
     return await find_alert(pool, alert_id)

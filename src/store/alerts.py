@@ -24,8 +24,8 @@ _UPSERT: Final = """
 INSERT INTO alert AS a
     (device_id, rule, onset, revision_id, asset_id, severity, peak, state, fired_at, decided_at, cleared_at, measure,
      value, reading_at, reading_digest, simulated)
-SELECT n.device_id, n.rule, n.onset, n.revision_id, n.asset_id, n.severity, n.peak, n.state, n.fired_at, $16, n.cleared_at,
-       n.measure, n.value, n.reading_at, n.reading_digest, n.simulated
+SELECT n.device_id, n.rule, n.onset, n.revision_id, n.asset_id, n.severity, n.peak, n.state, n.fired_at, $16,
+       n.cleared_at, n.measure, n.value, n.reading_at, n.reading_digest, n.simulated
 FROM unnest($1::bigint[], $2::text[], $3::timestamptz[], $4::bigint[], $5::bigint[], $6::smallint[], $7::smallint[],
             $8::text[], $9::timestamptz[], $10::timestamptz[], $11::text[], $12::jsonb[], $13::timestamptz[],
             $14::bigint[], $15::boolean[])

@@ -1,6 +1,7 @@
 """What the way of a message needs of the registry: devices by the names their sources use."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import asynccontextmanager
 from typing import Final
 
 import asyncpg
@@ -12,8 +13,8 @@ from store.connection import Executor, Pool
 _CHANGES: Final = "streetwarden_registry"
 
 _SELECT: Final = """
-SELECT a.source, a.alias, d.id, d.name, d.kind, d.district, d.life_cycle, f.asset_id, d.interval_s, d.fields, d.overrides,
-       d.simulated
+SELECT a.source, a.alias, d.id, d.name, d.kind, d.district, d.life_cycle, f.asset_id, d.interval_s, d.fields,
+       d.overrides, d.simulated
 """
 
 _BY_ALIAS: Final = f"""{_SELECT}
@@ -48,18 +49,30 @@ async def real_devices_exist(connection: Executor) -> bool:
     return row is not None and bool(row[0])
 
 
-async def listen_for_registry(
+@asynccontextmanager
+async def following_registry(
     pool: Pool, changed: Callable[[], None], lost: Callable[[], None]
-) -> "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]":
+) -> AsyncGenerator[None, None]:
     """Call ``changed`` after every commit that touched the registry, ``lost`` when the connection is gone.
 
-    The caller releases the connection, and after a loss takes everything as changed: what was said meanwhile is not
-    repeated.
+    After a loss the caller takes everything as changed: what was said meanwhile is not repeated.
     """
-    connection = await pool.acquire()
-    await connection.add_listener(_CHANGES, lambda *_: changed())
-    connection.add_termination_listener(lambda *_: lost())
-    return connection
+
+    def heard(*_: object) -> None:
+        changed()
+
+    def ended(*_: object) -> None:
+        lost()
+
+    async with pool.acquire() as connection:
+        await connection.add_listener(_CHANGES, heard)
+        connection.add_termination_listener(ended)
+        try:
+            yield
+        finally:
+            connection.remove_termination_listener(ended)
+            if not connection.is_closed():
+                await connection.remove_listener(_CHANGES, heard)
 
 
 def _device(row: asyncpg.Record) -> Device:

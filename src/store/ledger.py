@@ -40,14 +40,15 @@ ON CONFLICT (minute, source, worker) DO UPDATE SET
     rejected = l.rejected + excluded.rejected, unknown_values = l.unknown_values + excluded.unknown_values
 """
 
-_TOKEN: Final = """
+_MARK: Final = """
 INSERT INTO worker_commit (worker, token, at) VALUES ($1, $2, $3)
 ON CONFLICT (worker) DO UPDATE SET token = excluded.token, at = excluded.at
 """
 
 _COVERAGE: Final = """
 INSERT INTO coverage (source, worker, since, until)
-SELECT n.source, $2, n.since, n.until FROM unnest($1::text[], $3::timestamptz[], $4::timestamptz[]) AS n(source, since, until)
+SELECT n.source, $2, n.since, n.until
+FROM unnest($1::text[], $3::timestamptz[], $4::timestamptz[]) AS n(source, since, until)
 ON CONFLICT (source, worker) DO UPDATE SET since = excluded.since, until = excluded.until
 """
 
@@ -78,7 +79,7 @@ async def add_tallies(connection: Executor, worker: str, tallies: Mapping[tuple[
 
 async def write_token(connection: Executor, worker: str, token: int, at: datetime) -> None:
     """Mark the transaction as this worker's batch ``token``."""
-    await connection.execute(_TOKEN, worker, token, at)
+    await connection.execute(_MARK, worker, token, at)
 
 
 async def last_token(connection: Executor, worker: str) -> int | None:

@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 import orjson
 
 from domain.reading import Reading
-from store.connection import Executor, Pool
+from store.connection import Executor
 
 _COLUMNS: Final = ("device_id", "at", "digest", "received_at", "measures", "flags", "extra", "seq")
 
@@ -78,15 +78,17 @@ async def insert_events(connection: Executor, events: Sequence[StoredEvent]) -> 
 class Partitions:
     """The daily partitions of ``reading``, made when a day's first reading arrives and remembered."""
 
-    def __init__(self, pool: Pool) -> None:
+    def __init__(self) -> None:
         """Know none yet; the database is asked once a day and process."""
-        self._pool = pool
         self._known: set[date] = set()
 
-    async def ensure(self, days: Iterable[date]) -> None:
-        """Make the partitions of these UTC days where they are missing; safe beside other workers."""
+    async def ensure(self, connection: Executor, days: Iterable[date]) -> None:
+        """Make the partitions of these UTC days where they are missing, each in a transaction of its own.
+
+        Safe beside other workers. Outside the batch's transaction: the lock it takes must not last as long.
+        """
         for day in sorted(set(days) - self._known):
-            async with self._pool.acquire() as connection, connection.transaction():
+            async with connection.transaction():
                 await _make_partition(connection, day)
             self._known.add(day)
 
@@ -103,9 +105,7 @@ async def _make_partition(connection: Executor, day: date) -> None:
     if row is not None and row[0]:
         return
     first = datetime(day.year, day.month, day.day, tzinfo=UTC)
-    next_day = first + timedelta(days=1)
+    span = f"FROM ('{first.isoformat()}') TO ('{(first + timedelta(days=1)).isoformat()}')"
     await connection.execute(f"CREATE TABLE {name} (LIKE reading INCLUDING DEFAULTS INCLUDING CONSTRAINTS)")
     await connection.execute(f"ALTER TABLE {name} ADD PRIMARY KEY (device_id, at, digest)")
-    await connection.execute(
-        f"ALTER TABLE reading ATTACH PARTITION {name} FOR VALUES FROM ('{first.isoformat()}') TO ('{next_day.isoformat()}')"
-    )
+    await connection.execute(f"ALTER TABLE reading ATTACH PARTITION {name} FOR VALUES {span}")

@@ -56,10 +56,12 @@ _COLUMNS: Final = """
 """
 
 _LIST: Final = f"""
-SELECT {_COLUMNS} FROM ticket t JOIN asset s ON s.id = t.asset_id
- WHERE {{where}} ORDER BY t.state, t.severity, (-t.id) LIMIT {{limit}}
+SELECT {_COLUMNS}
+  FROM (SELECT * FROM ticket t WHERE {{where}} ORDER BY t.state, t.severity, (-t.id) LIMIT {{limit}}) t
+  JOIN asset s ON s.id = t.asset_id
+ ORDER BY t.state, t.severity, (-t.id)
 """
-# "open" comes before "resolved" in the alphabet too; -id as in alert_views.
+# "open" comes before "resolved" in the alphabet too; -id and the inner cut as in alert_views.
 
 
 async def list_tickets(pool: Pool, wanted: TicketFilter, *, after: TicketPlace | None, limit: int) -> list[TicketRow]:
@@ -71,7 +73,7 @@ async def list_tickets(pool: Pool, wanted: TicketFilter, *, after: TicketPlace |
     where.add_given("t.sort = {}", wanted.sort)
     where.add_given("t.case_class = {}", wanted.case_class)
     where.add_given("t.district = {}", wanted.district)
-    where.add_given("s.name = {}", wanted.asset)
+    where.add_given("t.asset_id = (SELECT id FROM asset WHERE name = {})", wanted.asset)
     where.add_given("t.simulated = {}", wanted.simulated)
     if wanted.changed_from is not None:
         where.add("t.changed >= {}::text::xid8", str(wanted.changed_from))

@@ -4,7 +4,7 @@ Everything here is ordered (subjects, then serials, then tickets by id), so that
 each other in a ring. What keeps the promise is the unique index ``ticket_subject_open``, not this code.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Final
@@ -108,7 +108,8 @@ _CLOSE_SUBJECTS: Final = "UPDATE ticket_subject SET open = false WHERE ticket_id
 
 _MOVES: Final = """
 INSERT INTO ticket_move (ticket_id, at, move, by, detail)
-SELECT n.ticket_id, $5, n.move, $4, n.detail FROM unnest($1::bigint[], $2::text[], $3::jsonb[]) AS n(ticket_id, move, detail)
+SELECT n.ticket_id, $5, n.move, $4, n.detail
+FROM unnest($1::bigint[], $2::text[], $3::jsonb[]) AS n(ticket_id, move, detail)
 """
 
 
@@ -135,13 +136,17 @@ async def open_or_join(
             tickets |= reserved
         rows = await connection.fetch(_FIND_OPEN, *columns)
         standing = {Subject(row[0], row[1]): int(row[2]) for row in rows} if len(reserved) < len(order) else {}
-        locked = (
-            {row[0] for row in await connection.fetch(_LOCK_OPEN, sorted(standing.values()))} if standing else set()
-        )
+        locked = await _lock_open(connection, standing.values())
         tickets |= {subject: ticket for subject, ticket in standing.items() if ticket in locked}
         waiting = {subject: wish for subject, wish in waiting.items() if subject not in tickets}
     message = f"no ticket could be opened or joined for {min(waiting)} in {_ATTEMPTS} attempts"
     raise UnavailableError(message)
+
+
+async def _lock_open(connection: Executor, tickets: Iterable[int]) -> set[int]:
+    """Lock those of the tickets that are open, in the order of their ids."""
+    ids = sorted(tickets)
+    return {int(row[0]) for row in await connection.fetch(_LOCK_OPEN, ids)} if ids else set()
 
 
 async def _open(connection: Executor, wishes: Mapping[int, TicketWish], day: date, now: datetime) -> list[TicketNews]:

@@ -1,5 +1,7 @@
 """Who may do what over HTTP, and that every error leaves as a problem that tells nothing of the inside."""
 
+from collections.abc import AsyncGenerator
+
 import asyncpg
 import httpx
 import pytest
@@ -51,7 +53,7 @@ async def test_every_route_that_writes_demands_more_than_reading(pool: asyncpg.P
 )
 async def test_a_wrong_key_is_refused(pool: asyncpg.Pool, header: str) -> None:
     async with client(pool, None) as http:
-        answer = await http.get("/v1/kinds", headers={"Authorization": header.encode()})
+        answer = await http.get("/v1/kinds", headers=[(b"Authorization", header.encode())])
     assert answer.status_code == 401
 
 
@@ -142,13 +144,15 @@ async def test_a_database_that_went_away_is_a_503(pool: asyncpg.Pool) -> None:
 
 
 async def test_a_body_beyond_the_limit_is_refused_with_and_without_a_length(pool: asyncpg.Pool) -> None:
-    async def pieces():  # type: ignore[no-untyped-def]  # noqa: ANN202
+    async def pieces() -> AsyncGenerator[bytes]:
         for _ in range(20):
             yield b" " * (MAX_BODY_BYTES // 10)
 
     async with client(pool) as http:
         json = {"Content-Type": "application/json"}
-        await _problem(await http.post("/v1/devices", content=b" " * (MAX_BODY_BYTES + 1), headers=json), 413, "too_large")
+        await _problem(
+            await http.post("/v1/devices", content=b" " * (MAX_BODY_BYTES + 1), headers=json), 413, "too_large"
+        )
         await _problem(await http.post("/v1/devices", content=pieces(), headers=json), 413, "too_large")
 
 

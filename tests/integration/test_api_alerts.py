@@ -28,9 +28,7 @@ async def test_unacknowledged_come_first_then_the_most_severe_then_the_newest(po
 
 async def test_pages_hold_every_alert_once(pool: asyncpg.Pool) -> None:
     await registered(pool, "a")
-    made = {
-        await make_alert(pool, "a", minutes=n, severity=1 + n % 4, acknowledged=n % 3 == 0) for n in range(37)
-    }
+    made = {await make_alert(pool, "a", minutes=n, severity=1 + n % 4, acknowledged=n % 3 == 0) for n in range(37)}
     whole: list[int] = []
     cursor = None
     async with client(pool) as http:
@@ -133,7 +131,9 @@ async def test_changed_since_shows_what_cleared_and_nothing_older(pool: asyncpg.
         nothing = await http.get("/v1/alerts", params={"changed_since": token})
         assert nothing.json()["items"] == []
         await pool.execute(
-            "UPDATE alert SET state = 'cleared', cleared_at = $2, changed = pg_current_xact_id() WHERE id = $1", clears, NOW
+            "UPDATE alert SET state = 'cleared', cleared_at = $2, changed = pg_current_xact_id() WHERE id = $1",
+            clears,
+            NOW,
         )
         changed = (await http.get("/v1/alerts", params={"changed_since": token})).json()["items"]
         assert [(item["id"], item["state"]) for item in changed] == [(clears, "cleared")]
@@ -188,7 +188,7 @@ async def test_acknowledging_records_owner_note_and_a_step_and_tells_listeners(p
     assert (body["owner"], body["note"], body["acknowledged_by"]) == ("Li Na", "crew 3 is on its way", "test operator")
     assert [(step["step"], step["by"]) for step in body["steps"]] == [("acknowledged", "test operator")]
     told = orjson.loads(await pool.fetchval("SELECT body FROM outbox WHERE topic = 'alert'"))
-    assert told["alert"] == number
+    assert (told["id"], told["step"], told["owner"]) == (number, "acknowledged", "Li Na")
 
 
 async def test_acknowledging_twice_changes_nothing_and_another_owner_takes_over(pool: asyncpg.Pool) -> None:
@@ -239,8 +239,8 @@ async def test_the_default_list_is_read_from_its_index(pool: asyncpg.Pool, after
     await pool.execute("ANALYZE alert")
     statement, values = list_statement(AlertFilter(state="firing"), after=after, limit=50)
     async with pool.acquire() as connection:
-        for _ in range(6):  # from the sixth time on PostgreSQL may choose a plan that knows no values
-            plan = await connection.fetch(f"EXPLAIN {statement}", *values)
-    text = "\n".join(row[0] for row in plan)
+        # From the sixth time on PostgreSQL may choose a plan that knows no values.
+        plans = [await connection.fetch(f"EXPLAIN {statement}", *values) for _ in range(6)]
+    text = "\n".join(row[0] for row in plans[-1])
     assert "alert_firing" in text
-    assert "Sort" not in text
+    assert "Sort" not in text[text.index("Limit") :]  # under the cut of a page; above it the page itself is sorted

@@ -6,7 +6,6 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import asyncpg
 import paho.mqtt.client as paho
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion
@@ -14,8 +13,6 @@ from paho.mqtt.enums import CallbackAPIVersion
 from tests.support.brokers import Broker
 from tests.support.ingest import ingesting
 from tests.support.registered import DISTRICT, register
-
-Pool = "asyncpg.Pool[asyncpg.Record]"
 
 
 def topic(device: str, kind: str = "manhole", leaf: str = "telemetry") -> str:
@@ -49,7 +46,7 @@ async def publish(broker: Broker, *messages: tuple[str, bytes]) -> None:
 async def until(condition: Callable[[], Awaitable[Any]], within_s: float = 15) -> Any:
     """Wait for something to become true; return it."""
     async with asyncio.timeout(within_s):
-        while not (result := await condition()):
+        while not (result := await condition()):  # it happens in another process
             await asyncio.sleep(0.05)
     return result
 

@@ -1,6 +1,6 @@
 """The HTTP interface in the test's own process, and rows to read through it."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -8,10 +8,12 @@ from datetime import UTC, datetime, timedelta
 import asyncpg
 import httpx
 import orjson
+from structlog.testing import capture_logs
 
 from api.app import create_app
 from api.parts import ApiSettings
 from domain.role import Role
+from store.connection import Executor, Pool
 from store.keys import create_key
 from store.registry import AssetEntry, DeviceEntry, Saved, save
 
@@ -32,15 +34,17 @@ class StillClock:
 @asynccontextmanager
 async def client(
     pool: asyncpg.Pool, role: Role | None = Role.ADMIN, clock: StillClock | None = None, *, raises: bool = True
-) -> AsyncIterator[httpx.AsyncClient]:
+) -> AsyncGenerator[httpx.AsyncClient]:
     """A client that holds a key of ``role``, or none."""
     app = create_app(pool, clock or StillClock(), ApiSettings(key_memory_s=0.0))
-    headers = {}
+    headers: dict[str, str] = {}
     if role is not None:
         headers["Authorization"] = f"Bearer {await create_key(pool, name=f'test {role}', role=role, now=NOW)}"
     transport = httpx.ASGITransport(app, raise_app_exceptions=raises)
-    async with httpx.AsyncClient(transport=transport, base_url="http://test", headers=headers) as opened:
-        yield opened
+    # Captured, not printed: drawing the trace of an error that a test provokes takes seconds.
+    with capture_logs():
+        async with httpx.AsyncClient(transport=transport, base_url="http://test", headers=headers) as opened:
+            yield opened
 
 
 async def registered(pool: asyncpg.Pool, *names: str, kind: str = "manhole") -> None:
@@ -59,7 +63,7 @@ RETURNING id
 
 
 async def make_alert(
-    connection: asyncpg.Pool | asyncpg.Connection,
+    connection: "Pool | Executor",
     device: str,
     *,
     rule: str = "manhole.tilt",
@@ -81,6 +85,4 @@ async def make_alert(
         )
     )
     seen = NOW if acknowledged else None
-    return int(
-        await connection.fetchval(INSERT_ALERT, device, rule, onset, revision, severity, state, seen)
-    )
+    return int(await connection.fetchval(INSERT_ALERT, device, rule, onset, revision, severity, state, seen))

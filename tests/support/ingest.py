@@ -1,7 +1,7 @@
 """A whole ingest worker inside the test's own process, on a real database and a real broker."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
 
 import asyncpg
@@ -15,7 +15,7 @@ from service.settings import Settings
 @asynccontextmanager
 async def ingesting(
     pool: "asyncpg.Pool[asyncpg.Record]", mqtt_url: str, settings: Settings | None = None
-) -> AsyncIterator[Ingest]:
+) -> AsyncGenerator[Ingest, None]:
     """Run a worker until the test leaves; it is connected and subscribed when this returns."""
     chosen = settings or Settings()
     ingest = await wire(chosen, pool, chosen.clock(), mqtt_url, KnownDevices(load_kinds()))

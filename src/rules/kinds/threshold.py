@@ -71,7 +71,8 @@ class Threshold:
             if name == "baseline":
                 changed = replace(changed, baseline=_number(name, value))
             elif isinstance(value, Mapping):
-                changed = replace(changed, levels=_override_level(changed.levels, name, value))
+                level: Mapping[object, object] = value  # pyright: ignore[reportUnknownVariableType]  # JSON from outside
+                changed = replace(changed, levels=_override_level(changed.levels, name, level))
             else:
                 raise _unknown(name)
         return changed

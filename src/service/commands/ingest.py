@@ -1,8 +1,7 @@
 """``streetwarden ingest``: one ingest worker, from the broker to the database."""
 
-import uvloop
-
 import typer
+import uvloop
 
 from service.ingest import run_ingest
 from service.logs import set_up_logs
