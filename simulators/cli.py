@@ -130,9 +130,15 @@ def kinds() -> None:
 
 
 def main() -> None:
-    """Run a command, and end with one sentence and a code where it cannot go on."""
+    """Run a command, and end with one sentence and a code where it cannot go on.
+
+    ``run`` is what the simulator is for, so its name may be left out: ``streetwarden-sim --kind bin --rate 50``.
+    """
+    words = sys.argv[1:]
+    if words and words[0].startswith("-") and words[0] != "--help":
+        words = ["run", *words]
     try:
-        app()
+        app(words)
     except StreetwardenError as error:
         print(f"streetwarden-sim: {error}", file=sys.stderr)
         sys.exit(error.exit_code)

@@ -2,10 +2,17 @@
 
 import logging
 import sys
+from typing import Final
 
 import structlog
 
 from service.settings import Settings
+
+
+# Both forms would otherwise print the local variables of every frame, and so keys and passwords.
+_tracebacks_without_locals: Final = structlog.processors.ExceptionRenderer(
+    structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+)
 
 
 def set_up_logs(settings: Settings, *, program: str = "streetwarden") -> None:
@@ -18,9 +25,9 @@ def set_up_logs(settings: Settings, *, program: str = "streetwarden") -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     last: list[structlog.typing.Processor] = (
-        [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+        [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback)]
         if as_text
-        else [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
+        else [_tracebacks_without_locals, structlog.processors.JSONRenderer()]
     )
     structlog.configure(
         processors=[*shared, *last],

@@ -1,64 +1,15 @@
 """A message becomes a reading, trips a rule, raises an alert and a ticket; poison is set aside; the ledger balances."""
 
-import asyncio
 import json
-from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import paho.mqtt.client as paho
 import pytest
-from paho.mqtt.enums import CallbackAPIVersion
 
 from tests.support.brokers import Broker
 from tests.support.ingest import ingesting
-from tests.support.registered import DISTRICT, register
-
-
-def topic(device: str, kind: str = "manhole", leaf: str = "telemetry") -> str:
-    return f"city/v1/{DISTRICT}/{kind}/{device}/{leaf}"
-
-
-def body(at: datetime | None = None, seq: int | None = None, **values: object) -> bytes:
-    message: dict[str, object] = {"values": values}
-    if at is not None:
-        message["ts"] = at.isoformat()
-    if seq is not None:
-        message["seq"] = seq
-    return json.dumps(message).encode()
-
-
-async def publish(broker: Broker, *messages: tuple[str, bytes]) -> None:
-    """Publish at QoS 1 and wait until the broker has taken all of them."""
-
-    def run() -> None:
-        client = paho.Client(CallbackAPIVersion.VERSION2)
-        client.connect("127.0.0.1", broker.port)
-        client.loop_start()
-        for info in [client.publish(name, payload, qos=1) for name, payload in messages]:
-            info.wait_for_publish(10)
-        client.disconnect()
-        client.loop_stop()
-
-    await asyncio.to_thread(run)
-
-
-async def until(condition: Callable[[], Awaitable[Any]], within_s: float = 15) -> Any:
-    """Wait for something to become true; return it."""
-    async with asyncio.timeout(within_s):
-        while not (result := await condition()):  # it happens in another process
-            await asyncio.sleep(0.05)
-    return result
-
-
-async def balance(pool: Any) -> dict[str, int]:
-    row = await pool.fetchrow(
-        "SELECT sum(accepted)::int AS accepted, sum(quarantined)::int AS quarantined, sum(ignored)::int AS ignored, "
-        "sum(redelivered)::int AS redelivered, sum(contained)::int AS contained, sum(stored)::int AS stored, "
-        "sum(duplicate)::int AS duplicate, sum(rejected)::int AS rejected, "
-        "sum(unknown_values)::int AS unknown FROM ledger_minute"
-    )
-    return {key: value or 0 for key, value in row.items()}
+from tests.support.publishing import balance, body, publish, settled, topic, until
+from tests.support.registered import register
 
 
 @pytest.fixture(params=["mosquitto", "embedded_broker"])
@@ -152,7 +103,7 @@ async def test_the_same_reading_again_is_a_duplicate_and_the_same_time_another_r
         await publish(broker, first)
         await until(lambda: pool.fetchrow("SELECT 1 FROM reading"))
         await publish(broker, first, other, other, late, late)
-        await until(lambda: _settled(pool, 6))
+        await until(lambda: settled(pool, 6))
     assert await pool.fetchval("SELECT count(*) FROM reading") == 3
     counts = await balance(pool)
     assert (counts["contained"], counts["stored"], counts["duplicate"]) == (6, 3, 3)
@@ -165,11 +116,6 @@ async def test_the_same_reading_again_is_a_duplicate_and_the_same_time_another_r
     assert (measures["tilt_deg"][0], measures["ch4_pct_lel"][0]) == (1.0, 60.0)
 
 
-async def _settled(pool: Any, messages: int) -> bool:
-    counts = await balance(pool)
-    return counts["accepted"] + counts["quarantined"] + counts["ignored"] + counts["redelivered"] >= messages
-
-
 async def test_status_and_events_are_kept(pool: Any, broker: Broker) -> None:
     device = await register(pool, "DC-6")
     event = json.dumps({"class": "door_opened", "values": {"by": "crew"}}).encode()
@@ -180,7 +126,7 @@ async def test_status_and_events_are_kept(pool: Any, broker: Broker) -> None:
             (topic("DC-6", leaf="event"), event),
             (topic("DC-6", leaf="command"), b"{}"),
         )
-        await until(lambda: _settled(pool, 3))
+        await until(lambda: settled(pool, 3))
     assert await pool.fetchval("SELECT online FROM device_state WHERE device_id = $1", device) is True
     assert await pool.fetchval("SELECT class FROM device_event WHERE device_id = $1", device) == "door_opened"
     assert (await balance(pool))["ignored"] == 1

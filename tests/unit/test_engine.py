@@ -51,7 +51,7 @@ def reading(seconds: float, flags: dict[str, str] | None = None, **values: Measu
 
 
 def play(made: Plan, *readings: Reading, tracks: Tracks | None = None) -> list[tuple[Step, float, Severity]]:
-    """Judge readings in order; tell each step, its second and severity. The state makes the trip to storage each time."""
+    """Judge readings in order; tell each step, its second and severity. The state is stored and read back each time."""
     kept = tracks or Tracks()
     steps: list[Transition] = []
     heard: datetime | None = None

@@ -27,8 +27,9 @@ MAX_ACK_PENDING: Final = 4096
 """Unacknowledged messages per subscription. NATS allows 65,535 over all subscriptions of a session, counts a filter
 that ends in ``#`` twice, and refuses the subscription that passes the sum: this leaves room for fifteen of them."""
 
-ACK_WAIT: Final = "10m"
-"""Redelivery on a timer would only double what is already in hand; a reconnect redelivers at once (tested)."""
+ACK_WAIT: Final = "5s"
+"""What a killed worker had in hand comes again only after this time, a reconnect notwithstanding (seen with 10 min: it
+stayed away). So it must be short; what it doubles while a commit takes longer is dropped as already in hand."""
 
 _TEMPLATE: Final = """\
 # Written by Streetwarden at each start; changes made here are lost.

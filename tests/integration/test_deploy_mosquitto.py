@@ -1,0 +1,179 @@
+"""The broker as deploy/ sets it up: nobody without a password, a device for itself alone, the service for all."""
+
+import asyncio
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import asyncpg
+import paho.mqtt.client as paho
+import pytest
+from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+from paho.mqtt.reasoncodes import ReasonCode
+
+from service.children import Program, running
+from service.ports import free_port
+from tests.support.brokers import DEBIAN_SYSTEM_PROGRAMS, find_mosquitto, listens
+from tests.support.ingest import ingesting
+from tests.support.registered import DISTRICT, register
+
+DEPLOY = Path(__file__).parents[2] / "deploy"
+PASSWORD = "only for this test"
+SYSTEM_PATH = os.pathsep.join([os.environ.get("PATH", os.defpath), *DEBIAN_SYSTEM_PROGRAMS])
+
+
+@dataclass
+class Deployed:
+    """The broker of compose.yaml, with its own files, on a port of this test."""
+
+    port: int
+    service_url: str
+
+
+@pytest.fixture
+def deployed(tmp_path: Path) -> Iterator[Deployed]:
+    program = find_mosquitto()
+    if program is None or shutil.which("mosquitto_passwd", path=SYSTEM_PATH) is None:
+        pytest.skip("mosquitto is not installed (Debian: apt-get install mosquitto)")
+    secrets = make_secrets(tmp_path)
+    for user in ("MH-0001", "MH-0002", "chirpstack"):
+        give_password(secrets / "mosquitto.passwd", user)
+    port = free_port()
+    configuration = (DEPLOY / "mosquitto.conf").read_text(encoding="utf-8")
+    moved = {
+        "listener 1883": f"listener {port} 127.0.0.1" + ("\nuser root" if os.geteuid() == 0 else ""),
+        "/mosquitto/security/passwd": str(secrets / "mosquitto.passwd"),
+        "/mosquitto/security/acl": str(DEPLOY / "mosquitto.acl"),
+        "/mosquitto/data/": f"{tmp_path}/",
+        "log_dest stdout": "log_dest stderr",
+    }
+    for here, there in moved.items():
+        assert configuration.count(here) == 1, here
+        configuration = configuration.replace(here, there)
+    (tmp_path / "mosquitto.conf").write_text(configuration, encoding="utf-8")
+    broker = Program(
+        name="mosquitto",
+        argv=(program, "-c", str(tmp_path / "mosquitto.conf")),
+        log_file=tmp_path / "mosquitto.log",
+        env={"PATH": SYSTEM_PATH},
+        ready=lambda: listens(port),
+        hint="",
+    )
+    settings = dict(line.split("=", 1) for line in (secrets / "service.env").read_text().splitlines())
+    with running(broker):
+        yield Deployed(port, settings["STREETWARDEN_MQTT_URL"].replace("@mosquitto:1883", f"@127.0.0.1:{port}"))
+
+
+def make_secrets(folder: Path) -> Path:
+    """Run the script that an operator runs, on a copy of its folder."""
+    copy = folder / "deploy"
+    (copy / "secrets").mkdir(parents=True)
+    shutil.copy(DEPLOY / "make-secrets.sh", copy)
+    run = ["sh", str(copy / "make-secrets.sh")]
+    subprocess.run(run, check=True, env={"PATH": SYSTEM_PATH}, capture_output=True)
+    again = subprocess.run(run, check=False, env={"PATH": SYSTEM_PATH}, capture_output=True)
+    assert again.returncode == 1, "it must not replace the passwords of a running installation"
+    for secret in (copy / "secrets").iterdir():
+        assert secret.stat().st_mode & 0o077 == 0, f"others may read {secret.name}"
+    return copy / "secrets"
+
+
+def give_password(file: Path, user: str) -> None:
+    argv = ["mosquitto_passwd", "-b", str(file), user, PASSWORD]
+    subprocess.run(argv, check=True, env={"PATH": SYSTEM_PATH}, capture_output=True)
+
+
+class Connection:
+    """One MQTT 5 client that notes what the broker answers."""
+
+    def __init__(self, port: int, user: str | None = None, password: str = PASSWORD) -> None:
+        self.answers: list[ReasonCode] = []
+        self.published: dict[int, ReasonCode] = {}
+        self.subscribed: list[ReasonCode] = []
+        self.heard: list[str] = []
+        self._client = paho.Client(CallbackAPIVersion.VERSION2, protocol=MQTTProtocolVersion.MQTTv5)
+        if user is not None:
+            self._client.username_pw_set(user, password)
+        self._client.on_connect = lambda _c, _d, _f, reason, _p: self.answers.append(reason)
+        self._client.on_publish = lambda _c, _d, mid, reason, _p: self.published.update({mid: reason})
+        self._client.on_subscribe = lambda _c, _d, _m, reasons, _p: self.subscribed.extend(reasons)
+        self._client.on_message = lambda _c, _d, message: self.heard.append(message.topic)
+        self._client.connect("127.0.0.1", port)
+        self._until(lambda: bool(self.answers))
+
+    @property
+    def refused(self) -> bool:
+        return self.answers[0].is_failure
+
+    def may_publish(self, topic: str) -> bool:
+        mid = self._client.publish(topic, '{"values": {"tilt_deg": 1.0}}', qos=1).mid
+        self._until(lambda: mid in self.published)
+        return not self.published[mid].is_failure
+
+    def subscribe(self, topic: str) -> None:
+        before = len(self.subscribed)
+        self._client.subscribe(topic, qos=1)
+        self._until(lambda: len(self.subscribed) > before)
+
+    def listen(self) -> None:
+        """Take in whatever is on its way."""
+        for _ in range(10):
+            self._client.loop(0.05)
+
+    def _until(self, done: Callable[[], bool]) -> None:
+        for _ in range(100):
+            if done():
+                return
+            self._client.loop(0.05)
+        pytest.fail("the broker did not answer")
+
+
+def test_nobody_connects_without_a_password(deployed: Deployed) -> None:
+    assert Connection(deployed.port).refused
+    assert Connection(deployed.port, "MH-0001", "wrong").refused
+    assert Connection(deployed.port, "MH-9999").refused
+    assert not Connection(deployed.port, "MH-0001").refused
+
+
+def test_a_device_publishes_for_itself_alone(deployed: Deployed) -> None:
+    device = Connection(deployed.port, "MH-0001")
+    own = "city/v1/511703/manhole/MH-0001"
+    assert all(device.may_publish(f"{own}/{leaf}") for leaf in ("telemetry", "event", "status", "reply"))
+    for topic in (
+        f"{own}/command",
+        f"{own}/heartbeat",
+        "city/v1/511703/manhole/MH-0002/telemetry",
+        "application/1/device/0004a30b001c0530/event/up",
+        "senml/anything",
+    ):
+        assert not device.may_publish(topic), topic
+
+
+def test_a_device_hears_its_own_commands_and_nothing_else(deployed: Deployed) -> None:
+    device, other = Connection(deployed.port, "MH-0001"), Connection(deployed.port, "MH-0002")
+    device.subscribe("city/v1/#")
+    assert other.may_publish("city/v1/511703/manhole/MH-0002/telemetry")
+    device.listen()
+    assert device.heard == []
+
+
+def test_a_network_server_writes_its_own_tree_alone(deployed: Deployed) -> None:
+    server = Connection(deployed.port, "chirpstack")
+    assert server.may_publish("application/1/device/0004a30b001c0530/event/up")
+    assert not server.may_publish("city/v1/511703/manhole/MH-0001/telemetry")
+
+
+async def test_the_service_reads_every_source_and_hears_its_own_heartbeats(
+    pool: "asyncpg.Pool[asyncpg.Record]", deployed: Deployed
+) -> None:
+    await register(pool, "MH-0001")
+    async with ingesting(pool, deployed.service_url), asyncio.timeout(15):
+        device = await asyncio.to_thread(Connection, deployed.port, "MH-0001")
+        topic = f"city/v1/{DISTRICT}/manhole/MH-0001/telemetry"
+        assert await asyncio.to_thread(device.may_publish, topic)
+        for settled in ("SELECT count(*) = 1 FROM reading", "SELECT count(DISTINCT source) = 3 FROM coverage"):
+            while not await pool.fetchval(settled):  # noqa: ASYNC110  # only the database can tell
+                await asyncio.sleep(0.05)

@@ -1,0 +1,32 @@
+"""The log never shows the local variables of a frame: they hold keys and passwords."""
+
+import pytest
+import structlog
+
+from service.logs import set_up_logs
+from service.settings import Settings
+
+
+@pytest.fixture(autouse=True)
+def as_before() -> object:
+    yield
+    structlog.reset_defaults()
+    structlog.contextvars.clear_contextvars()
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_a_traceback_shows_no_local_variables(form: str, capsys: pytest.CaptureFixture[str]) -> None:
+    set_up_logs(Settings(log_format=form), program="test")  # type: ignore[arg-type]  # one of the allowed words
+    log = structlog.get_logger()
+
+    def fail() -> None:
+        password = "".join(["hun", "ter", "2"])
+        raise ValueError(len(password))
+
+    try:
+        fail()
+    except ValueError:
+        log.exception("failed")
+    written = capsys.readouterr().err
+    assert "ValueError" in written
+    assert "hunter2" not in written
