@@ -8,15 +8,16 @@ from store.connection import Pool
 
 
 class Outcomes(NamedTuple):
-    """First deliveries by outcome, over everything in the ledger."""
+    """Deliveries by outcome, over everything in the ledger."""
 
     accepted: int
     quarantined: int
     ignored: int
+    redelivered: int
 
     @property
     def settled(self) -> int:
-        """Messages that have an outcome."""
+        """Messages that have an outcome, each once."""
         return self.accepted + self.quarantined + self.ignored
 
 
@@ -28,7 +29,8 @@ class Batch(NamedTuple):
 
 
 _OUTCOMES: Final = """
-SELECT coalesce(sum(accepted), 0)::bigint, coalesce(sum(quarantined), 0)::bigint, coalesce(sum(ignored), 0)::bigint
+SELECT coalesce(sum(accepted), 0)::bigint, coalesce(sum(quarantined), 0)::bigint, coalesce(sum(ignored), 0)::bigint,
+       coalesce(sum(redelivered), 0)::bigint
   FROM ledger_minute
 """
 

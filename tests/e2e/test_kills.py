@@ -1,4 +1,4 @@
-"""Ingest killed with -9 again and again under load: what was acknowledged is settled, each once; the ledger balances."""
+"""Ingest killed with -9 again and again under load: what was acknowledged is settled once; the ledger balances."""
 
 import asyncio
 import json

@@ -149,7 +149,8 @@ def test_a_device_publishes_for_itself_alone(deployed: Deployed) -> None:
         "application/1/device/0004a30b001c0530/event/up",
         "senml/anything",
     ):
-        assert not device.may_publish(topic), topic
+        # Some releases of mosquitto hang up after a refusal: a connection for each.
+        assert not Connection(deployed.port, "MH-0001").may_publish(topic), topic
 
 
 def test_a_device_hears_its_own_commands_and_nothing_else(deployed: Deployed) -> None:

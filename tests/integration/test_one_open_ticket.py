@@ -5,22 +5,13 @@ import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import asyncpg
 import pytest
 
-from devices.catalogue import load_kinds
-from ingest.catalogue import load_formats
 from ingest.delivery import Delivery
-from ingest.normalise import TimeBounds
-from ingest.router import Router
-from service.cases import Cases
-from service.clock import SystemClock
-from service.flow import Flow, FlowParts
-from service.known import KnownDevices
-from service.understand import Bounds
 from store.pool import open_pool
+from tests.support.flow import flow_on
 from tests.support.registered import DISTRICT, register
 
 RACERS = 50
@@ -31,16 +22,6 @@ async def wide_pool(database_url: str) -> AsyncIterator["asyncpg.Pool[asyncpg.Re
     opened = await open_pool(database_url, application_name="race", min_size=RACERS, max_size=RACERS)
     yield opened
     await opened.close()
-
-
-async def racer(pool: "asyncpg.Pool[asyncpg.Record]", number: int) -> Flow:
-    kinds = load_kinds()
-    cases = Cases(ZoneInfo("Asia/Shanghai"))
-    await cases.start(pool, [rule for kind in kinds.values() for rule in kind.rules], datetime.now(UTC))
-    bounds = Bounds(TimeBounds(timedelta(minutes=5), timedelta(days=400)), 65536)
-    worker = f"racer-{number}"
-    known, router, zone = KnownDevices(kinds), Router(load_formats()), ZoneInfo("Asia/Shanghai")
-    return Flow(FlowParts(pool, SystemClock(), router, known, cases, bounds, worker, {}, zone))
 
 
 def opened(device: str, at: datetime, *, lid_open: bool, packet: int = 1) -> Delivery:
@@ -55,7 +36,7 @@ async def test_fifty_concurrent_batches_open_one_ticket_and_the_last_clear_resol
     names = [f"DC-{number}" for number in range(RACERS)]
     for name in names:
         await register(wide_pool, name, asset="JG-000001")
-    flows = [await racer(wide_pool, number) for number in range(RACERS)]
+    flows = [await flow_on(wide_pool, f"racer-{number}") for number in range(RACERS)]
     now = datetime.now(UTC) - timedelta(seconds=30)
     await asyncio.gather(
         *(flow.settle([opened(name, now, lid_open=True)], 1) for flow, name in zip(flows, names, strict=True))
@@ -82,7 +63,7 @@ async def test_tickets_that_open_and_resolve_at_random_never_stand_twice(wide_po
     names = [f"DC-{number}" for number in range(RACERS)]
     for number, name in enumerate(names):
         await register(wide_pool, name, asset=f"JG-{number % 10:06d}")
-    flows = [await racer(wide_pool, number) for number in range(RACERS)]
+    flows = [await flow_on(wide_pool, f"racer-{number}") for number in range(RACERS)]
     start = datetime.now(UTC) - timedelta(seconds=100)
     for turn in range(5):
         at = start + timedelta(seconds=turn * 10)

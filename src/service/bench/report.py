@@ -81,6 +81,7 @@ def print_figures(figures: dict[str, Any]) -> None:
         "memory MiB, paced": _listed(memory),
         "processors others took": _listed(figures["others_processors"]),
     }
+    rows["messages"] = _listed(figures["outcomes"])
     rows |= {f"{part} settings": _listed(values) for part, values in figures["settings"].items()}
     for name, value in rows.items():
         table.add_row(name, value)

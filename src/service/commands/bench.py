@@ -64,7 +64,8 @@ def ingest(
             tried = search.run(paced_rate, paced_seconds)
             best = tried if tried.held else None
         add_paced(figures, made, best, search.tries)
-        figures["outcomes"] = made.database.outcomes()._asdict()
+        acknowledged = messages + sum(tried.acknowledged for tried in search.tries)
+        figures["outcomes"] = {"acknowledged": acknowledged, **made.database.outcomes()._asdict()}
         figures["settings"] = made.settings()
     print_figures(figures)
     _write(json, figures)

@@ -1,0 +1,37 @@
+"""The way of a message without a broker: batches handed over by the test itself."""
+
+from datetime import timedelta
+from zoneinfo import ZoneInfo
+
+import asyncpg
+
+from devices.catalogue import load_kinds
+from domain.clock import Clock
+from ingest.catalogue import load_formats
+from ingest.normalise import TimeBounds
+from ingest.router import Router
+from service.cases import Cases
+from service.clock import SystemClock
+from service.flow import Flow, FlowParts
+from service.known import KnownDevices
+from service.understand import Bounds
+
+ZONE = ZoneInfo("Asia/Shanghai")
+
+
+async def flow_on(
+    pool: "asyncpg.Pool[asyncpg.Record]",
+    worker: str = "worker-1",
+    clock: Clock | None = None,
+    heartbeats: dict[str, str] | None = None,
+) -> Flow:
+    """A flow with the defaults of the service."""
+    kinds = load_kinds()
+    lived = clock or SystemClock()
+    cases = Cases(ZONE)
+    await cases.start(pool, [rule for kind in kinds.values() for rule in kind.rules], lived.now())
+    bounds = Bounds(TimeBounds(timedelta(minutes=5), timedelta(days=400)), 65536)
+    known, router = KnownDevices(kinds), Router(load_formats())
+    flow = Flow(FlowParts(pool, lived, router, known, cases, bounds, worker, heartbeats or {}, ZONE))
+    await flow.start()
+    return flow
