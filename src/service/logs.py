@@ -8,7 +8,6 @@ import structlog
 
 from service.settings import Settings
 
-
 # Both forms would otherwise print the local variables of every frame, and so keys and passwords.
 _tracebacks_without_locals: Final = structlog.processors.ExceptionRenderer(
     structlog.tracebacks.ExceptionDictTransformer(show_locals=False)

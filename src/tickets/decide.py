@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from domain.alert import AlertState, Severity
+from domain.alert import AlertState, Severity, Step
 from domain.alert_change import AlertChange, AlertKey
 from domain.ticket import Subject, TicketSort
 
@@ -72,7 +72,7 @@ def decide(change: AlertChange, consequence: Consequence | None, stand: Stand) -
     cleared = change.state is AlertState.CLEARED
     follows: list[Demand | Rise | Release] = []
     if stand.ticket_id is not None:
-        if change.peak < change.steps[0].severity or (len(change.steps) == 1 and not cleared):
+        if any(step.step is Step.ROSE for step in change.steps):
             follows.append(Rise(change.key, stand.ticket_id, change.peak, change.evidence.at))
     elif grave and not (cleared and len(change.steps) == 1):
         subject = Subject(stand.asset_id, consequence.case_class)

@@ -50,7 +50,7 @@ async def test_captures_become_readings_or_sit_in_quarantine_with_the_true_reaso
     for eui, names in {eui_of(one["payload"]): one["id"] for one in found if leaf_of(one) != "join"}.items():
         kind = kinds.get(names, "manhole")
         await register(pool, f"lora-{eui}", kind, aliases={"chirpstack_v4": eui}, fields=json.dumps(fields).encode())
-    messages = []
+    messages: list[tuple[str, bytes]] = []
     for capture in found:
         topic = f"application/7/device/{eui_of(capture['payload'])}/event/{leaf_of(capture)}"
         messages.append((topic, json.dumps(capture["payload"]).encode()))

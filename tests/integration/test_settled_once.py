@@ -74,7 +74,7 @@ async def test_a_commit_whose_answer_was_lost_is_not_settled_again(
     """The connection breaks after COMMIT and before its answer: the token tells that it happened."""
     await register(pool, "DC-1")
     async with ingesting(pool, mosquitto.url) as ingest:
-        flow = ingest.worker._flow
+        flow = ingest.worker._flow  # pyright: ignore[reportPrivateUsage]  # where the answer is lost
         settle = flow.settle
         lost: list[int] = []
 

@@ -44,7 +44,7 @@ async def publish(broker: Broker, *messages: tuple[str, bytes]) -> None:
 async def until(condition: Callable[[], Awaitable[Any]], within_s: float = 15) -> Any:
     """Wait for something to become true; return it."""
     async with asyncio.timeout(within_s):
-        while not (result := await condition()):  # it happens in another process
+        while not (result := await condition()):  # noqa: ASYNC110  # it happens in another process
             await asyncio.sleep(0.05)
     return result
 

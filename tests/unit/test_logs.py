@@ -16,11 +16,11 @@ def as_before() -> object:
 
 @pytest.mark.parametrize("form", ["text", "json"])
 def test_a_traceback_shows_no_local_variables(form: str, capsys: pytest.CaptureFixture[str]) -> None:
-    set_up_logs(Settings(log_format=form), program="test")  # type: ignore[arg-type]  # one of the allowed words
+    set_up_logs(Settings(log_format=form), program="test")  # pyright: ignore[reportArgumentType]  # an allowed word
     log = structlog.get_logger()
 
     def fail() -> None:
-        password = "".join(["hun", "ter", "2"])
+        password = str(6 * 7) + "secret"
         raise ValueError(len(password))
 
     try:
@@ -29,4 +29,4 @@ def test_a_traceback_shows_no_local_variables(form: str, capsys: pytest.CaptureF
         log.exception("failed")
     written = capsys.readouterr().err
     assert "ValueError" in written
-    assert "hunter2" not in written
+    assert "42secret" not in written

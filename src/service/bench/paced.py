@@ -87,6 +87,7 @@ def run_paced(world: World, rate: float, seconds: float, bar: Bar, first_seq: in
         watched = _Watch(world, rate, seconds, bar, acknowledged.count, before)
         watched.run(load)
     world.wait_settled(before + acknowledged.count())
+    world.wait_quiet()
     figures = read_figures(out)
     return watched.result(figures)
 

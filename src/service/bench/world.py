@@ -30,6 +30,7 @@ from store.migrate import migrate
 _FLEET_SEED: Final = 1
 _READY_S: Final = 60.0
 _POLL_S: Final = 0.02
+_QUIET_S: Final = 1.0
 _STANDSTILL_S: Final = 60.0
 """Nothing settled for so long although something waits: it will not come any more."""
 
@@ -103,6 +104,14 @@ class World:
             elif time.monotonic() - moved > _STANDSTILL_S:
                 raise NotReadyError(f"ingest stands still: {settled} of {messages} messages are settled.")
             time.sleep(_POLL_S)
+
+    def wait_quiet(self) -> None:
+        """Wait until nothing more is settled: a load that was cut short has sent what it never saw acknowledged."""
+        seen = -1
+        while (settled := self.database.outcomes().settled) != seen:
+            self.check()
+            seen = settled
+            time.sleep(_QUIET_S)
 
     def finish(self, name: str, *command: str) -> None:
         """Run one of our own modules to its end."""
