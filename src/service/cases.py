@@ -9,7 +9,7 @@ from domain.alert_change import AlertChange, AlertKey, fold
 from domain.ticket import Subject
 from rules.rule import Rule
 from service.known import Known
-from store.alerts import AlertSetting, SavedAlert, join_tickets, save_alerts, tell
+from store.alerts import AlertSetting, SavedAlert, clear_alerts, join_tickets, save_alerts, tell
 from store.connection import Executor, Pool
 from store.rule_revisions import Revision, revision_ids, revision_of
 from store.tickets import TicketChange, TicketNews, TicketWish, append_moves, change_tickets, open_or_join
@@ -33,19 +33,25 @@ class Cases:
         self, connection: Executor, transitions: Sequence[Transition], known: Mapping[int, Known], now: datetime
     ) -> None:
         """Store what the transitions did to alerts, and what follows for tickets."""
-        changes = [change for change in fold(transitions) if change.key[1] in known[change.key[0]].plan.rules]
+        changes = fold(transitions)
         if not changes:
             return
-        saved = await self._save(connection, changes, known, now)
-        follows = [
-            consequence
-            for change in changes
-            for consequence in decide(
-                change, _consequence(_rule(change, known)), _stand(known[change.key[0]], saved.get(change.key))
-            )
-        ]
+        ruled = [change for change in changes if change.key[1] in known[change.key[0]].plan.rules]
+        orphans = [change for change in changes if change.key[1] not in known[change.key[0]].plan.rules]
+        saved: dict[AlertKey, SavedAlert] = {}
+        follows: list[Demand | Rise | Release] = []
+        if ruled:
+            saved |= await self._save(connection, ruled, known, now)
+        if orphans:
+            saved |= await clear_alerts(connection, orphans, now)
+            owned = [change for change in orphans if change.key in saved and saved[change.key].ticket_id is not None]
+            follows += [Release(change.key, change.steps[-1].at) for change in owned]
+        for change in ruled:
+            stand = _stand(known[change.key[0]], saved.get(change.key))
+            follows += decide(change, _consequence(_rule(change, known)), stand)
         await self._settle_tickets(connection, follows, saved, now)
-        await tell(connection, now, [("alert", _alert_news(change, saved[change.key])) for change in changes])
+        told = [change for change in changes if change.key in saved]
+        await tell(connection, now, [("alert", _alert_news(change, saved[change.key])) for change in told])
 
     async def _save(
         self, connection: Executor, changes: Sequence[AlertChange], known: Mapping[int, Known], now: datetime

@@ -5,6 +5,7 @@ from typing import Final
 
 from domain.alert import Transition
 from domain.coverage import Coverage
+from domain.device import LifeCycle
 from rules.engine import Hearing, next_hold_due, next_silence_due, tick
 from rules.tracks import decode_tracks, encode_tracks
 from service.cases import Cases
@@ -17,7 +18,7 @@ _AT_ONCE: Final = 2000
 """Devices looked at in one transaction: about what a full batch of messages locks."""
 
 _LOOK_AGAIN: Final = timedelta(seconds=10)
-"""When a silence is due but its source was not heard so far (an outage), look again after this."""
+"""When a silence is due but cannot be judged yet (its source was away, the device is suspended), look after this."""
 
 
 class Ticker:
@@ -62,6 +63,14 @@ class Ticker:
 def _look_at(
     state: DeviceState, known: Known, now: datetime, coverage: Coverage | None
 ) -> tuple[list[Transition], Timer]:
+    match known.device.life_cycle:
+        case LifeCycle.RETIRED:
+            return [], Timer(state.device_id, None, None)
+        case LifeCycle.SUSPENDED:
+            # Out for a while: nothing is judged, but somebody must look again when it is back.
+            return [], Timer(state.device_id, None, now + _LOOK_AGAIN)
+        case LifeCycle.REGISTERED | LifeCycle.IN_SERVICE:
+            pass
     tracks = decode_tracks(state.tracks)
     hearing = Hearing(state.heard_at, coverage)
     steps = tick(known.plan, tracks, state.device_id, now, hearing)

@@ -43,6 +43,13 @@ ON CONFLICT (device_id, rule, onset) DO UPDATE SET
 RETURNING a.device_id, a.rule, a.onset, a.id, a.ticket_id
 """
 
+_CLEAR: Final = """
+UPDATE alert AS a SET state = 'cleared', cleared_at = n.cleared_at, changed = pg_current_xact_id()
+FROM unnest($1::bigint[], $2::text[], $3::timestamptz[], $4::timestamptz[]) AS n(device_id, rule, onset, cleared_at)
+WHERE a.device_id = n.device_id AND a.rule = n.rule AND a.onset = n.onset
+RETURNING a.device_id, a.rule, a.onset, a.id, a.ticket_id
+"""
+
 _STEP_COLUMNS: Final = (
     "device_id",
     "rule",
@@ -103,6 +110,22 @@ async def save_alerts(
         [None if step.reading is None else step.reading[1] for step in evidence],
         [one.simulated for one in setting],
         decided_at,
+    )
+    await _append_steps(connection, changes, decided_at)
+    return {(row[0], row[1], row[2]): SavedAlert(row[3], row[4]) for row in rows}
+
+
+async def clear_alerts(
+    connection: Executor, changes: Sequence[AlertChange], decided_at: datetime
+) -> dict[AlertKey, SavedAlert]:
+    """Clear alerts whose rule no longer exists: nothing but their end can be told of them."""
+    keys = [change.key for change in changes]
+    rows = await connection.fetch(
+        _CLEAR,
+        [key[0] for key in keys],
+        [key[1] for key in keys],
+        [key[2] for key in keys],
+        [change.cleared_at for change in changes],
     )
     await _append_steps(connection, changes, decided_at)
     return {(row[0], row[1], row[2]): SavedAlert(row[3], row[4]) for row in rows}

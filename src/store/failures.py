@@ -32,6 +32,9 @@ def failure_of(error: BaseException) -> Failure:
     if isinstance(error, asyncpg.InterfaceError):
         # Client-side: values asyncpg cannot encode are data errors, all else means that the connection is gone.
         return Failure.BLAME if isinstance(error, asyncpg.DataError) else Failure.TRY_AGAIN
+    if isinstance(error, asyncpg.InternalClientError):
+        # What asyncpg says when a connection is cut in the middle of its COPY.
+        return Failure.TRY_AGAIN
     if isinstance(error, OSError | TimeoutError | EOFError):
         return Failure.TRY_AGAIN
     return Failure.STOP

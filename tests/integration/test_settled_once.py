@@ -1,6 +1,7 @@
 """What is delivered again changes nothing: replays, first received times, lost answers to COMMIT, cut connections."""
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -8,6 +9,7 @@ import asyncpg
 import pytest
 
 from devices.catalogue import load_kinds
+from domain.coverage import Coverage
 from domain.instants import to_micros
 from ingest.delivery import Delivery
 from service.cases import Cases
@@ -161,3 +163,38 @@ async def everything(pool: Any) -> list[Any]:
         "SELECT identity, reason, count FROM quarantine ORDER BY 1, 2",
     )
     return [[tuple(row) for row in await pool.fetch(query)] for query in queries]
+
+
+async def test_a_device_taken_out_is_not_missed_and_missed_again_when_it_is_back(pool: Any) -> None:
+    await register(pool, "DC-1", interval_s=10.0)
+    flow = await flow_on(pool, heartbeats={"beat/native": "native"})
+    cases = Cases(ZONE)
+    await cases.start(pool, [rule for kind in load_kinds().values() for rule in kind.rules], NOW)
+    known = KnownDevices(load_kinds())
+    ticker = Ticker(pool, known, cases)
+    await flow.settle([delivery(body(NOW, 1, tilt_deg=1.0), 1)], 1)
+
+    async def look(second: int) -> int:
+        now = NOW + timedelta(seconds=second)
+        flow.coverage = {"native": Coverage(NOW, now)}
+        await ticker.look(now, flow.coverage)
+        return int(await pool.fetchval("SELECT count(*) FROM alert"))
+
+    await pool.execute("UPDATE device SET life_cycle = 'suspended'")
+    assert await look(60) == 0
+    await pool.execute("UPDATE device SET life_cycle = 'in_service'")
+    assert await look(80) == 1
+
+
+async def test_a_rule_that_is_gone_clears_its_alert_and_frees_its_ticket(pool: Any) -> None:
+    await register(pool, "DC-1")
+    await (await flow_on(pool)).settle([delivery(body(NOW, 1, ch4_pct_lel=80.0), 1)], 1)
+    assert await pool.fetchval("SELECT state FROM ticket") == "open"
+    upgraded = await flow_on(pool)
+    kinds = load_kinds()
+    rules = tuple(rule for rule in kinds["manhole"].rules if rule.key != "manhole.methane")
+    upgraded._parts.known._kinds = {**kinds, "manhole": replace(kinds["manhole"], rules=rules)}  # type: ignore[misc]  # pyright: ignore[reportPrivateUsage]
+    later = NOW + timedelta(seconds=10)
+    await upgraded.settle([delivery(body(later, 2, ch4_pct_lel=80.0), 2, at=later)], 2)
+    assert await pool.fetchval("SELECT state FROM alert") == "cleared"
+    assert await pool.fetchval("SELECT state FROM ticket") == "resolved"
