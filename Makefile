@@ -33,7 +33,7 @@ run: $(VENV)/.runtime ## start everything: database, broker, ingest, API and a s
 	@exec $(BIN)/streetwarden run --fleet $(FLEET)
 
 test: check ## run the gate and all tests, against a real PostgreSQL and real brokers
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2
 
 check: $(VENV)/.dev ## run the gate alone: format, lint, types, imports, dependencies
 	$(BIN)/ruff format --check .

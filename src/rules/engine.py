@@ -24,6 +24,24 @@ class Hearing(NamedTuple):
     coverage: Coverage | None
 
 
+def uneventful(plan: Plan, reading: Reading, hearing: Hearing) -> bool:
+    """Whether a reading of a device with nothing pending or firing changes nothing: the way of nearly every reading.
+
+    A doubt (a flag) or the smallest cause makes it eventful; :func:`judge` then looks closely.
+    """
+    if reading.flags:
+        return False
+    for silence in plan.silences:
+        if hearing.heard_at is not None and reading.received_at - hearing.heard_at > silence.wait:
+            return False
+    quiet = plan.quiet
+    for measure, value in reading.values.items():
+        interval = quiet.get(measure)
+        if interval is not None and not interval[0] < value < interval[1]:
+            return False
+    return True
+
+
 def judge(plan: Plan, tracks: Tracks, reading: Reading, hearing: Hearing) -> list[Transition]:
     """Judge the next reading of a device's stream; ``tracks`` is changed in place.
 
@@ -42,7 +60,7 @@ def judge(plan: Plan, tracks: Tracks, reading: Reading, hearing: Hearing) -> lis
     now: int | None = None
     for watch in plan.watches:
         track = tracks.rules.get(watch.key)
-        if track is None and watch.condition.quiet(values):
+        if track is None and _is_quiet(watch, values):
             continue
         now = to_micros(reading.at) if now is None else now
         _judge_watch(plan, tracks, watch, track, values, reading, now, steps)
@@ -102,6 +120,14 @@ def next_silence_due(plan: Plan, tracks: Tracks, hearing: Hearing) -> datetime |
     since = _listening_since(hearing)
     due = [since + silence.after for silence in plan.silences if silence.key not in tracks.silences]
     return from_micros(min(due)) if due else None
+
+
+def _is_quiet(watch: Watch, values: Mapping[str, MeasureValue]) -> bool:
+    for measure, interval in watch.quiet.items():
+        value = values.get(measure)
+        if value is not None and (interval is None or not interval[0] < value < interval[1]):
+            return False
+    return True
 
 
 def _judge_watch(

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from math import inf
 
 from domain.alert import Severity
 from domain.instants import seconds_to_micros
@@ -19,6 +20,8 @@ class Watch:
     severities: tuple[Severity, ...]
     measure: str
     """The measure named in transitions."""
+    quiet: Mapping[str, tuple[float, float] | None]
+    """Measure → the open interval in which this rule need not be asked; ``None``: always ask."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +42,8 @@ class Plan:
 
     watches: tuple[Watch, ...]
     by_key: Mapping[str, Watch]
+    quiet: Mapping[str, tuple[float, float]]
+    """Measure → the open interval in which no rule need be asked; a measure no rule looks at is missing."""
     silences: tuple[SilenceWatch, ...]
     validity: int
     """Microseconds for which a reading stays valid."""
@@ -73,6 +78,7 @@ def make_plan(
     return Plan(
         watches=tuple(watches),
         by_key={watch.key: watch for watch in watches},
+        quiet=_quiet(watches),
         silences=tuple(silences),
         validity=seconds_to_micros(validity_factor * interval_s),
         rules={rule.key: rule for rule in applied},
@@ -83,6 +89,16 @@ def _apply(rule: Rule, parameters: Mapping[str, object] | None) -> Rule:
     return rule if not parameters else replace(rule, condition=rule.condition.overridden(parameters))
 
 
+def _quiet(watches: Sequence[Watch]) -> dict[str, tuple[float, float]]:
+    """Merge what the rules say of each measure: quiet only where all are."""
+    merged: dict[str, tuple[float, float]] = {}
+    for watch in watches:
+        for measure, interval in watch.quiet.items():
+            low, high = merged.get(measure, (-inf, inf))
+            merged[measure] = (inf, -inf) if interval is None else (max(low, interval[0]), min(high, interval[1]))
+    return merged
+
+
 def _watch(rule: Rule) -> Watch:
     levels = rule.condition.levels
     return Watch(
@@ -91,4 +107,5 @@ def _watch(rule: Rule) -> Watch:
         holds=tuple(seconds_to_micros(level.hold_s) for level in levels),
         severities=tuple(level.severity for level in levels),
         measure=rule.condition.measures[0],
+        quiet={measure: rule.condition.quiet_within(measure) for measure in rule.condition.measures},
     )

@@ -60,8 +60,12 @@ class Condition(Protocol):
         """For a condition on silence: after how many expected intervals it holds; else ``None``."""
         ...
 
-    def quiet(self, values: Mapping[str, MeasureValue]) -> bool:
-        """Whether no level is bad and none needs remembering: the quick way out for a healthy reading."""
+    def quiet_within(self, measure: str) -> tuple[float, float] | None:
+        """The open interval of ``measure`` in which no level is bad and nothing needs remembering.
+
+        The plan merges the intervals of all rules on a measure, so that a healthy value costs two comparisons however
+        many rules look at it. ``None``: the condition must see every value.
+        """
         ...
 
     def judge(self, values: Mapping[str, MeasureValue]) -> tuple[MeasureValue, Sequence[Verdict]] | None:

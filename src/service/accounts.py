@@ -1,11 +1,14 @@
 """Accounts: what became of each parcel, counted in the ledger's two accounts, by source and minute of first receipt."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
+from typing import Final
 
 from domain.ledger import Outcome
 from service.parcel import NO_SOURCE, Parcel
 from store.ledger import Tally
+
+_BEFORE_ALL: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def settle_accounts(
@@ -18,8 +21,13 @@ def settle_accounts(
     redelivery counts as a first. ``redelivered_in_hand`` are those dropped because their message was still in hand.
     """
     tallies: dict[tuple[datetime, str], Tally] = {}
+    minute = next_minute = _BEFORE_ALL
     for parcel in parcels:
-        minute = parcel.delivery.received_at.replace(second=0, microsecond=0)
+        received_at = parcel.delivery.received_at
+        if not minute <= received_at < next_minute:
+            # Nearly all of a batch were received in one minute: it is worked out once.
+            minute = received_at.replace(second=0, microsecond=0)
+            next_minute = minute + timedelta(minutes=1)
         key = (minute, parcel.source)
         tally = tallies.get(key)
         if tally is None:

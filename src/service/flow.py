@@ -148,7 +148,8 @@ class Flow:
         arrivals: dict[int, Stream] = {}
         for parcel in parcels:
             for reading in parcel.readings:
-                known.setdefault(reading.device_id, self._known(parcel, reading.device_id))
+                if reading.device_id not in known:
+                    known[reading.device_id] = self._known(parcel, reading.device_id)
             for device, _ in parcel.told:
                 known.setdefault(device.device.id, device)
         states = await lock_states(connection, sorted(known)) if known else {}

@@ -1,6 +1,7 @@
 """Wires one ingest worker from the settings and runs it until it is told to stop."""
 
 import asyncio
+import gc
 import signal
 from collections.abc import Mapping
 from contextlib import suppress
@@ -35,6 +36,9 @@ from store.pool import open_pool
 MESSAGE_MAX_BYTES: Final = 64 * 1024
 """A reading, or a history of some hundreds of them, is far smaller; more is a mistake or an attack."""
 
+_COLLECT_AFTER: Final = 50_000
+"""New objects between two looks of the collector; a full batch makes about as many."""
+
 log = structlog.get_logger()
 
 
@@ -53,6 +57,8 @@ async def run_ingest(settings: Settings, database_url: str, mqtt_url: str) -> No
         RefusedError: a simulated clock met real devices.
         StreetwardenError: the database cannot be reached, or its schema is another.
     """
+    # A batch makes thousands of objects that die with it; the collector would look through them all again and again.
+    gc.set_threshold(_COLLECT_AFTER, 20, 100)
     clock = settings.clock()
     pool = await open_pool(database_url, application_name=settings.client_id, max_size=4)
     try:

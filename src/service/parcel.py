@@ -1,5 +1,6 @@
 """Parcel: one delivery on its way through a batch, and what became of it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from domain.ledger import Outcome, Reason
@@ -18,8 +19,8 @@ class Parcel:
 
     delivery: Delivery
     source: str
-    samples: tuple[Sample, ...] | list[Sample] = ()
-    events: tuple[EventReport, ...] | list[EventReport] = ()
+    samples: Sequence[Sample] = ()
+    events: Sequence[EventReport] = ()
     status: StatusReport | None = None
     readings: list[Reading] = field(default_factory=list[Reading])
     told: list[tuple[Known, EventReport | StatusReport]] = field(

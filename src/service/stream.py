@@ -11,7 +11,7 @@ from domain.coverage import Coverage
 from domain.device import LifeCycle
 from domain.instants import to_micros
 from domain.reading import Position, Reading
-from rules.engine import Hearing, judge, next_hold_due, next_silence_due
+from rules.engine import Hearing, judge, next_hold_due, next_silence_due, uneventful
 from rules.tracks import decode_tracks, encode_tracks
 from service.known import Known
 from service.parcel import Parcel
@@ -43,14 +43,12 @@ def sort_out(stream: Stream) -> None:
     stored = stream.state.last
     last = stored
     for reading, parcel in stream.arrivals:
-        position = Position(reading.at, reading.digest)
-        if position == last:
+        if last is not None and reading.at == last.at and reading.digest == last.digest:
             parcel.duplicates += 1
-            continue
-        if stored is None or reading.at > stored.at:
+        elif stored is None or reading.at > stored.at:
             stream.fresh.append(reading)
             stream.certain.append(reading)
-            last = position
+            last = Position(reading.at, reading.digest)
         else:
             stream.doubtful.append((reading, parcel))
 
@@ -87,39 +85,65 @@ def settle_doubtful(streams: Iterable[Stream], new: set[Identity]) -> None:
 
 def judge_stream(stream: Stream, coverage: Mapping[str, Coverage]) -> tuple[list[Transition], Timer | None]:
     """Judge what is fresh, change the state, and say whether the ticker must look earlier than it would."""
-    state, known = stream.state, stream.known
-    heard = max((reading.received_at for reading, _ in stream.arrivals), default=state.heard_at)
+    state = stream.state
     if not stream.fresh:
         # Only known or late readings: it was heard all the same.
-        state.heard_at = heard if state.heard_at is None or heard is None else max(state.heard_at, heard)
+        for reading, _ in stream.arrivals:
+            _hear(state, reading)
         return [], None
-    tracks = decode_tracks(state.tracks)
-    had_tracks = bool(tracks)
-    first_time = state.heard_at is None
-    hold_before = next_hold_due(known.plan, tracks) if had_tracks else None
-    silent_before = bool(tracks.silences)
-    transitions: list[Transition] = []
     covered = coverage.get(stream.source)
-    judged = known.device.life_cycle is not LifeCycle.SUSPENDED
-    for reading in stream.fresh:
-        if judged:
-            transitions += judge(known.plan, tracks, reading, Hearing(state.heard_at, covered))
-        state.heard_at = reading.received_at if state.heard_at is None else max(state.heard_at, reading.received_at)
-        if reading.seq is not None:
-            state.seq = reading.seq
+    outcome: tuple[list[Transition], Timer | None] = ([], None)
+    if stream.known.device.life_cycle is LifeCycle.SUSPENDED or _is_uneventful(stream, covered):
+        for reading in stream.fresh:
+            _hear(state, reading)
+    else:
+        outcome = _judge_closely(stream, covered)
     newest = stream.fresh[-1]
-    position = Position(newest.at, newest.digest)
-    state.last = position if state.last is None else max(state.last, position)
+    if state.last is None or newest.at > state.last.at or newest.digest > state.last.digest:
+        state.last = Position(newest.at, newest.digest)
     state.source = stream.source
     state.readings += len(stream.fresh)
     _merge(state, stream.fresh)
-    if had_tracks or tracks:
-        state.tracks = encode_tracks(tracks)
-    hold_due = next_hold_due(known.plan, tracks) if tracks else None
+    return outcome
+
+
+def _hear(state: DeviceState, reading: Reading) -> None:
+    if state.heard_at is None or reading.received_at > state.heard_at:
+        state.heard_at = reading.received_at
+    if reading.seq is not None:
+        state.seq = reading.seq
+
+
+def _is_uneventful(stream: Stream, covered: Coverage | None) -> bool:
+    """Whether nothing is pending or firing, and no reading begins anything: so it is with nearly every device."""
+    state, plan = stream.state, stream.known.plan
+    if state.tracks is not None or state.heard_at is None:
+        return False
+    heard_at = state.heard_at
+    for reading in stream.fresh:
+        if not uneventful(plan, reading, Hearing(heard_at, covered)):
+            return False
+        heard_at = reading.received_at
+    return True
+
+
+def _judge_closely(stream: Stream, covered: Coverage | None) -> tuple[list[Transition], Timer | None]:
+    state, plan = stream.state, stream.known.plan
+    tracks = decode_tracks(state.tracks)
+    first_time = state.heard_at is None
+    hold_before = next_hold_due(plan, tracks)
+    silent_before = bool(tracks.silences)
+    transitions: list[Transition] = []
+    for reading in stream.fresh:
+        transitions += judge(plan, tracks, reading, Hearing(state.heard_at, covered))
+        _hear(state, reading)
+    state.tracks = encode_tracks(tracks)
+    # Timers are lazy: what is due no earlier than before is already looked for.
+    hold_due = next_hold_due(plan, tracks)
     if hold_due == hold_before:
         hold_due = None
     woken = first_time or (silent_before and not tracks.silences)
-    silence_due = next_silence_due(known.plan, tracks, Hearing(state.heard_at, covered)) if woken else None
+    silence_due = next_silence_due(plan, tracks, Hearing(state.heard_at, covered)) if woken else None
     if hold_due is None and silence_due is None:
         return transitions, None
     return transitions, Timer(state.device_id, hold_due, silence_due)
@@ -132,6 +156,6 @@ def _merge(state: DeviceState, readings: Iterable[Reading]) -> None:
         at, digest = to_micros(reading.at), reading.digest
         for measure, value in reading.values.items():
             held = measures.get(measure)
-            if held is None or (at, digest) > (held[1], held[2]):
+            if held is None or at > held[1] or (at == held[1] and digest > held[2]):
                 measures[measure] = [value, at, digest]
     state.measures = orjson.dumps(measures)

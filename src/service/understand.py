@@ -49,8 +49,8 @@ def _decode(delivery: Delivery, router: Router, bounds: Bounds) -> Parcel:
     except DecodeError as error:
         parcel.set_aside(error.reason, error.detail)
         return parcel
-    parcel.samples = list(decoded.samples)
-    parcel.events = list(decoded.events)
+    parcel.samples = decoded.samples
+    parcel.events = decoded.events
     parcel.status = decoded.status
     if not (parcel.samples or parcel.events or parcel.status):
         parcel.outcome = Outcome.IGNORED
@@ -91,15 +91,8 @@ def _identify(parcel: Parcel, known: KnownDevices, router: Router, bounds: Bound
             parcel.clocked = True
         if reading.extra:
             parcel.unknown_values += len(reading.extra)
-    for report in (*parcel.events, *(() if parcel.status is None else (parcel.status,))):
-        try:
-            device = _device_of(parcel.source, report, known, None if route is None else route.address)
-        except DecodeError as error:
-            failure = error
-            continue
-        parcel.told.append((device, report))
-        if isinstance(report, EventReport) and report.at is None:
-            parcel.clocked = True
+    if parcel.events or parcel.status is not None:
+        failure = _identify_told(parcel, known, None if route is None else route.address) or failure
     if failure is not None:
         if not parcel.readings and not parcel.told:
             parcel.rejected = 0
@@ -107,6 +100,21 @@ def _identify(parcel: Parcel, known: KnownDevices, router: Router, bounds: Bound
         else:
             # A history of which some readings cannot be believed: the rest is stored, the message kept for a look.
             parcel.reason, parcel.detail = failure.reason, failure.detail
+
+
+def _identify_told(parcel: Parcel, known: KnownDevices, address: Address | None) -> DecodeError | None:
+    """Find the devices of events and status; return why one was not found."""
+    failure: DecodeError | None = None
+    for report in (*parcel.events, *(() if parcel.status is None else (parcel.status,))):
+        try:
+            device = _device_of(parcel.source, report, known, address)
+        except DecodeError as error:
+            failure = error
+            continue
+        parcel.told.append((device, report))
+        if isinstance(report, EventReport) and report.at is None:
+            parcel.clocked = True
+    return failure
 
 
 def _device_of(

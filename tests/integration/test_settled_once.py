@@ -193,7 +193,7 @@ async def test_a_rule_that_is_gone_clears_its_alert_and_frees_its_ticket(pool: A
     upgraded = await flow_on(pool)
     kinds = load_kinds()
     rules = tuple(rule for rule in kinds["manhole"].rules if rule.key != "manhole.methane")
-    upgraded._parts.known._kinds = {**kinds, "manhole": replace(kinds["manhole"], rules=rules)}  # type: ignore[misc]  # pyright: ignore[reportPrivateUsage]
+    upgraded._parts.known._kinds = {**kinds, "manhole": replace(kinds["manhole"], rules=rules)}  # pyright: ignore[reportPrivateUsage]
     later = NOW + timedelta(seconds=10)
     await upgraded.settle([delivery(body(later, 2, ch4_pct_lel=80.0), 2, at=later)], 2)
     assert await pool.fetchval("SELECT state FROM alert") == "cleared"

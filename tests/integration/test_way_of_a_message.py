@@ -1,11 +1,17 @@
 """A message becomes a reading, trips a rule, raises an alert and a ticket; poison is set aside; the ledger balances."""
 
+import asyncio
 import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import paho.mqtt.client as paho
 import pytest
+from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
 
+from service.settings import Settings
 from tests.support.brokers import Broker
 from tests.support.ingest import ingesting
 from tests.support.publishing import balance, body, publish, settled, topic, until
@@ -138,3 +144,26 @@ async def test_heartbeats_tell_how_far_each_source_was_heard(pool: Any, broker: 
     sources = {row[0] for row in await pool.fetch("SELECT source FROM coverage")}
     assert {"native", "chirpstack_v4", "senml"} <= sources
     assert await balance(pool) == dict.fromkeys(await balance(pool), 0)
+
+
+async def test_mqtt_5_brings_its_properties_into_quarantine(pool: Any, mosquitto: Broker) -> None:
+    """Spoken where it is asked for; what came with a refused message is kept beside it."""
+
+    def send() -> None:
+        client = paho.Client(CallbackAPIVersion.VERSION2, protocol=MQTTProtocolVersion.MQTTv5)
+        client.connect("127.0.0.1", mosquitto.port)
+        client.loop_start()
+        properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]  # paho leaves it untyped
+        properties.ContentType = "application/json"
+        properties.UserProperty = ("firmware", "1.4")
+        client.publish(topic("DC-404"), b"{", qos=1, properties=properties).wait_for_publish(10)
+        client.disconnect()
+        client.loop_stop()
+
+    async with ingesting(pool, mosquitto.url, Settings(mqtt_protocol="5")):
+        await asyncio.to_thread(send)
+        held = await until(lambda: pool.fetchrow("SELECT reason, properties FROM quarantine"))
+    assert held["reason"] == "not_json"
+    told = json.loads(held["properties"])
+    assert told["ContentType"] == "application/json"
+    assert "firmware" in told["UserProperty"]

@@ -15,6 +15,7 @@ from rules.engine import Hearing, judge, tick
 from rules.plan import Plan, make_plan
 from rules.rule import Rule, Verdict
 from rules.tracks import Tracks
+from tests.support.quiet import is_quiet
 
 UNIT_SUFFIXES = {
     "deg": "°",
@@ -149,7 +150,7 @@ def test_a_measure_rests_well_inside_its_physical_limits(kind: DeviceKind, measu
 def test_at_rest_every_rule_is_good_beyond_its_clear_level(kind: DeviceKind) -> None:
     for values in healthy_extremes(kind):
         for rule in kind.rules:
-            assert rule.condition.quiet(values), rule.key
+            assert is_quiet(rule.condition, values), rule.key
             assert set(verdicts(rule, values)) <= {Verdict.GOOD}, rule.key
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from domain.alert import Severity, Step, Transition
 from domain.coverage import Coverage
 from domain.reading import Flag, MeasureValue, Reading
-from rules.engine import Hearing, judge, next_hold_due, next_silence_due, tick
+from rules.engine import Hearing, judge, next_hold_due, next_silence_due, tick, uneventful
 from rules.kinds.stale import Stale
 from rules.kinds.threshold import Side, Threshold
 from rules.plan import Plan, make_plan
@@ -173,6 +173,19 @@ def test_a_rule_that_no_longer_exists_clears_what_it_raised() -> None:
     steps = judge(plan(TILT), tracks, reading(10, battery_v=3.0), Hearing(at(0), None))
     assert [(step.rule, step.step) for step in steps] == [("m.low", Step.CLEARED)]
     assert not tracks
+
+
+@given(st.floats(-50, 200), st.sampled_from([None, 0.0, 14.0, 120.0]), st.booleans(), st.integers(1, 1000))
+def test_what_is_called_uneventful_changes_nothing_when_looked_at_closely(
+    value: float, baseline: float | None, below: bool, gap: int
+) -> None:
+    overrides: dict[str, dict[str, object]] = {} if baseline is None else {"m.tilt": {"baseline": baseline}}
+    rules = [TILT, OFFLINE, *([LOW] if below else [])]
+    made, tracks = plan(*rules, overrides=overrides), Tracks()
+    one, hearing = reading(gap, tilt_deg=value, battery_v=value / 10), Hearing(at(0), Coverage(START, at(gap)))
+    if uneventful(made, one, hearing):
+        assert judge(made, tracks, one, hearing) == []
+        assert not tracks
 
 
 @given(

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import inf
 from typing import ClassVar, Final
 
 from domain.alert import Severity
@@ -37,10 +38,10 @@ class Stale:
         """After how many expected intervals."""
         return self.intervals
 
-    def quiet(self, values: Mapping[str, MeasureValue]) -> bool:
-        """A reading never begins a silence."""
-        del values
-        return True
+    def quiet_within(self, measure: str) -> tuple[float, float] | None:
+        """No value begins a silence."""
+        del measure
+        return (-inf, inf)
 
     def judge(self, values: Mapping[str, MeasureValue]) -> tuple[MeasureValue, Sequence[Verdict]] | None:
         """Values say nothing of silence."""

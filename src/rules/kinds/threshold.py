@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from math import inf
 from typing import ClassVar, Final
 
 from domain.alert import Severity
@@ -43,16 +44,13 @@ class Threshold:
         """Not a condition on silence."""
         return None
 
-    def quiet(self, values: Mapping[str, MeasureValue]) -> bool:
-        """Whether the mildest limit is not reached."""
-        value = values.get(self.measure)
-        if value is None:
-            return True
-        if self.baseline is not None:
-            value = abs(value - self.baseline)
-        if self.side is Side.ABOVE:
-            return value < self.levels[0].limit
-        return value > self.levels[0].limit
+    def quiet_within(self, measure: str) -> tuple[float, float] | None:
+        """Short of the mildest limit; around the baseline, if there is one."""
+        del measure
+        limit = self.levels[0].limit
+        if self.baseline is None:
+            return (-inf, limit) if self.side is Side.ABOVE else (limit, inf)
+        return (self.baseline - limit, self.baseline + limit) if self.side is Side.ABOVE else None
 
     def judge(self, values: Mapping[str, MeasureValue]) -> tuple[MeasureValue, Sequence[Verdict]] | None:
         """A verdict per level, mildest first."""

@@ -65,8 +65,8 @@ class World:
     @property
     def protocol(self) -> Protocol:
         """What ingest speaks with this broker, so that paho alone speaks the same."""
-        older = self.broker is Broker.EMBEDDED or load_settings().mqtt_protocol == Protocol.V311.value
-        return Protocol.V311 if older else Protocol.V5
+        newer = self.broker is not Broker.EMBEDDED and load_settings().mqtt_protocol == Protocol.V5.value
+        return Protocol.V5 if newer else Protocol.V311
 
     def check(self) -> None:
         """Raise one sentence if something has died."""
