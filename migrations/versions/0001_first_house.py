@@ -112,12 +112,15 @@ CREATE TABLE device_state (
     readings    bigint NOT NULL DEFAULT 0,
     late        bigint NOT NULL DEFAULT 0,
     seq         bigint,
+    missed      bigint NOT NULL DEFAULT 0,
     online      boolean,
     online_at   timestamptz
 ) WITH (fillfactor = 60, autovacuum_vacuum_scale_factor = 0.02);
 COMMENT ON TABLE device_state IS
     'The present of each device and the state of its rules: no column of it is indexed but the key, so that every '
     'update stays on its page (HOT)';
+
+COMMENT ON COLUMN device_state.missed IS 'Numbers of the device''s own counter that were skipped and never came';
 
 CREATE TABLE device_timer (
     device_id   bigint PRIMARY KEY REFERENCES device ON DELETE CASCADE,

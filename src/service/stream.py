@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Final
 
 import orjson
 
@@ -18,6 +19,9 @@ from service.parcel import Parcel
 from store.readings import Identity
 from store.states import DeviceState
 from store.timers import Timer
+
+_LARGEST_GAP: Final = 16_384
+"""A counter that jumps further was reset or replaced. LoRaWAN 1.0 draws the line there too (MAX_FCNT_GAP)."""
 
 
 @dataclass(slots=True)
@@ -78,6 +82,9 @@ def settle_doubtful(streams: Iterable[Stream], new: set[Identity]) -> None:
                 same_time.append(reading)
             else:
                 stream.state.late += 1
+                if reading.seq is not None and stream.state.seq is not None and reading.seq < stream.state.seq:
+                    # One of those thought missed has come after all.
+                    stream.state.missed = max(0, stream.state.missed - 1)
                 stream.state.readings += 1
                 _merge(stream.state, (reading,))
         stream.fresh = [*same_time, *stream.fresh]
@@ -111,7 +118,14 @@ def _hear(state: DeviceState, reading: Reading) -> None:
     if state.heard_at is None or reading.received_at > state.heard_at:
         state.heard_at = reading.received_at
     if reading.seq is not None:
+        _count_missed(state, reading.seq)
         state.seq = reading.seq
+
+
+def _count_missed(state: DeviceState, seq: int) -> None:
+    """Count what the device's own counter skipped; a jump too large, or back, is a counter that began anew."""
+    if state.seq is not None and 0 < seq - state.seq - 1 <= _LARGEST_GAP:
+        state.missed += seq - state.seq - 1
 
 
 def _is_uneventful(stream: Stream, covered: Coverage | None) -> bool:

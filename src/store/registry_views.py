@@ -84,6 +84,7 @@ class DeviceRow(NamedTuple):
     seq: int | None
     readings: int
     late: int
+    missed: int
     online: bool | None
     online_at: datetime | None
     measures: bytes | None
@@ -95,8 +96,8 @@ SELECT d.id, d.name, d.kind, d.district, d.life_cycle, d.model, d.interval_s, d.
        (SELECT a.name FROM fitting f JOIN asset a ON a.id = f.asset_id
          WHERE f.device_id = d.id AND f.fitted_until IS NULL),
        ARRAY(SELECT g.source || '=' || g.alias FROM device_alias g WHERE g.device_id = d.id ORDER BY 1),
-       s.last_at, s.heard_at, s.source, s.seq, coalesce(s.readings, 0), coalesce(s.late, 0), s.online, s.online_at,
-       s.measures
+       s.last_at, s.heard_at, s.source, s.seq, coalesce(s.readings, 0), coalesce(s.late, 0), coalesce(s.missed, 0),
+       s.online, s.online_at, s.measures
   FROM device d LEFT JOIN device_state s ON s.device_id = d.id
 """
 

@@ -32,13 +32,16 @@ class DeviceState:
     """Readings stored that were older than the newest."""
     seq: int | None
     """The device's last own counter."""
+    missed: int
+    """Numbers of that counter that were skipped and never came."""
     online: bool | None
     """Its connection, as last told by its status topic; ``None`` if it never told."""
     online_at: datetime | None
 
 
 _COLUMNS: Final = """
-device_id, last_at, last_digest, heard_at, source, measures, tracks, readings, late, seq, online, online_at
+device_id, last_at, last_digest, heard_at, source, measures, tracks, readings, late, seq, missed, online,
+online_at
 """
 
 _NAMES: Final = tuple(name.strip() for name in _COLUMNS.split(","))
@@ -55,7 +58,7 @@ _SAVE: Final = """
 UPDATE device_state AS s
 SET last_at = n.last_at, last_digest = n.last_digest, heard_at = n.heard_at, source = n.source,
     measures = n.measures, tracks = n.tracks, readings = n.readings, late = n.late, seq = n.seq,
-    online = n.online, online_at = n.online_at
+    missed = n.missed, online = n.online, online_at = n.online_at
 FROM arriving_state AS n
 WHERE s.device_id = n.device_id
 """
@@ -77,8 +80,9 @@ def _read(row: Record) -> DeviceState:
         readings=row[7],
         late=row[8],
         seq=row[9],
-        online=row[10],
-        online_at=row[11],
+        missed=row[10],
+        online=row[11],
+        online_at=row[12],
     )
 
 
@@ -118,6 +122,7 @@ def _row(state: DeviceState) -> tuple[object, ...]:
         state.readings,
         state.late,
         state.seq,
+        state.missed,
         state.online,
         state.online_at,
     )

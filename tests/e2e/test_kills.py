@@ -16,7 +16,7 @@ import pytest
 from tests.support.brokers import Broker
 from tests.support.publishing import until
 
-KILLS = int(os.environ.get("STREETWARDEN_TEST_KILLS", "5"))
+KILLS = int(os.environ.get("STREETWARDEN_TEST_KILLS", "4"))
 """A full proof kills twenty times: STREETWARDEN_TEST_KILLS=20."""
 RATE = 2000
 DEVICES = 500

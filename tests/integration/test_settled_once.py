@@ -198,3 +198,18 @@ async def test_a_rule_that_is_gone_clears_its_alert_and_frees_its_ticket(pool: A
     await upgraded.settle([delivery(body(later, 2, ch4_pct_lel=80.0), 2, at=later)], 2)
     assert await pool.fetchval("SELECT state FROM alert") == "cleared"
     assert await pool.fetchval("SELECT state FROM ticket") == "resolved"
+
+
+async def test_numbers_that_a_devices_counter_skipped_are_counted_until_they_come(pool: Any) -> None:
+    await register(pool, "DC-1")
+    flow = await flow_on(pool)
+
+    async def missed_after(*numbers: tuple[int, int]) -> int:
+        batch = [delivery(body(NOW + timedelta(seconds=at - 600), seq, tilt_deg=1.0), seq) for at, seq in numbers]
+        await flow.settle(batch, numbers[0][0])
+        return int(await pool.fetchval("SELECT missed FROM device_state"))
+
+    assert await missed_after((1, 1), (2, 2), (6, 6)) == 3
+    assert await missed_after((4, 4)) == 2
+    assert await missed_after((7, 1)) == 2  # the counter began anew
+    assert await missed_after((8, 60_000)) == 2  # and again

@@ -190,6 +190,7 @@ class DeviceState(BaseModel):
     seq: int | None = Field(description="Its own counter.")
     readings: int
     late: int = Field(description="Readings that came after a newer one.")
+    missed: int = Field(description="Numbers its own counter skipped that never came: lost before they reached us.")
     online_at: datetime | None
     firing: list[Alert]
 
@@ -217,6 +218,7 @@ class DeviceDetail(Device):
             seq=row.seq,
             readings=row.readings,
             late=row.late,
+            missed=row.missed,
             online_at=row.online_at,
             firing=[Alert.of(alert) for alert in firing],
         )
