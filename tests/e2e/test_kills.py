@@ -75,7 +75,7 @@ def start_load(broker: Broker, registry: Path, ids: Path, result: Path, seconds:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 async def test_nothing_acknowledged_is_lost_or_settled_twice(
     pool: Any, broker: Broker, environment: dict[str, str], ingest: Ingest, tmp_path: Path
 ) -> None:
@@ -84,7 +84,7 @@ async def test_nothing_acknowledged_is_lost_or_settled_twice(
     finish(environment, "service", "import", str(registry))
     ingest.start()
     # The session must stand before anything is published into it.
-    await until(lambda: pool.fetchval("SELECT EXISTS (SELECT FROM coverage)"), 20)
+    await until(lambda: pool.fetchval("SELECT EXISTS (SELECT FROM coverage)"), 60)
 
     seconds = KILLS * 1.5 + 3
     load = start_load(broker, registry, ids, result, seconds)
@@ -97,7 +97,7 @@ async def test_nothing_acknowledged_is_lost_or_settled_twice(
     sent = json.loads(result.read_text())
     acknowledged = {tuple(line.split()) for line in ids.read_text().splitlines()}
     assert len(acknowledged) == sent["acknowledged"] > 0
-    await until(lambda: _all_stored(pool, len(acknowledged)), 90)
+    await until(lambda: _all_stored(pool, len(acknowledged)), 180)
     await _no_more_arrives(pool)
     ingest.end(signal.SIGTERM)
 

@@ -46,7 +46,7 @@ def test_it_serves_and_ends_with_zero_on_both_signals(database_url: str) -> None
             answer = httpx.get(f"http://127.0.0.1:{port}/v1/alerts", trust_env=False)
             assert (answer.status_code, "server" in answer.headers) == (401, False)
             process.send_signal(number)
-            said = process.communicate(timeout=20)[1]
+            said = process.communicate(timeout=60)[1]
             assert process.returncode == 0, said
             assert answer.headers["X-Request-Id"] in said
             assert "Traceback" not in said
@@ -58,10 +58,10 @@ async def test_it_refuses_to_listen_wider_without_a_key_and_to_work_on_another_s
     database_url: str, pool: asyncpg.Pool
 ) -> None:
     process = start(database_url, free_port(), "0.0.0.0")
-    assert "there is no key yet" in process.communicate(timeout=30)[1]
+    assert "there is no key yet" in process.communicate(timeout=60)[1]
     assert process.returncode == 78
     await create_key(pool, name="one", role="viewer", now=NOW)
     await pool.execute("UPDATE alembic_version SET version_num = 'older'")
     process = start(database_url, free_port())
-    assert "revision older" in process.communicate(timeout=30)[1]
+    assert "revision older" in process.communicate(timeout=60)[1]
     assert process.returncode == 75

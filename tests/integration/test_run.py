@@ -98,7 +98,7 @@ def test_children_die_with_a_parent_that_is_killed(nats: EmbeddedNats, tmp_path:
         "print(child.process.pid, flush=True)\n"
         "os.kill(os.getpid(), signal.SIGKILL)\n"
     )
-    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=False, timeout=30)
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=False, timeout=90)
     orphan = int(done.stdout)
     deadline = time.monotonic() + 10
     while psutil.pid_exists(orphan) and psutil.Process(orphan).status() != psutil.STATUS_ZOMBIE:
@@ -159,7 +159,7 @@ def test_run_says_which_port_is_in_use_and_ends_with_its_code(environment: dict[
         capture_output=True,
         text=True,
         check=False,
-        timeout=30,
+        timeout=90,
     )
     assert done.returncode == 71
     assert done.stderr.count("\n") == 1
@@ -174,7 +174,7 @@ def test_a_misspelt_setting_is_one_sentence(environment: dict[str, str]) -> None
         capture_output=True,
         text=True,
         check=False,
-        timeout=30,
+        timeout=90,
     )
     assert done.returncode == 78
     assert "no setting STREETWARDEN_DATABASE;" in done.stderr

@@ -80,7 +80,7 @@ def start_simulator(module: str, *arguments: str) -> "subprocess.Popen[str]":
 
 def run_simulator(module: str, *arguments: str, code: int = 0) -> "subprocess.CompletedProcess[str]":
     process = start_simulator(module, *arguments)
-    output, errors = process.communicate(timeout=50)
+    output, errors = process.communicate(timeout=120)
     assert process.returncode == code, errors
     return subprocess.CompletedProcess(process.args, process.returncode, output, errors)
 
@@ -152,7 +152,7 @@ def test_ctrl_c_ends_a_play_with_its_summary(mosquitto: Broker, tmp_path: Path) 
         time.sleep(0.05)
     time.sleep(0.5)
     process.send_signal(signal.SIGINT)
-    output, errors = process.communicate(timeout=20)
+    output, errors = process.communicate(timeout=60)
     assert process.returncode == 0, errors
     assert "What was sent and acknowledged" in output
 
@@ -186,7 +186,7 @@ def test_a_broker_that_goes_and_comes_back_gets_everything(
     mosquitto.stop()
     time.sleep(0.3)
     mosquitto.start()
-    _, errors = process.communicate(timeout=40)
+    _, errors = process.communicate(timeout=90)
     assert process.returncode == 0, errors
     told = json.loads(summary.read_bytes())
     acknowledged = ids.read_text(encoding="ascii").splitlines()

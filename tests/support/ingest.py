@@ -21,7 +21,7 @@ async def ingesting(
     ingest = await wire(chosen, pool, chosen.clock(), mqtt_url, KnownDevices(load_kinds()))
     tasks = [asyncio.create_task(ingest.subscriber.run()), asyncio.create_task(ingest.worker.run())]
     try:
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(45):
             while not ingest.subscriber.connected:
                 for task in tasks:
                     if task.done():

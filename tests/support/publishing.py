@@ -41,7 +41,7 @@ async def publish(broker: Broker, *messages: tuple[str, bytes]) -> None:
     await asyncio.to_thread(run)
 
 
-async def until(condition: Callable[[], Awaitable[Any]], within_s: float = 15) -> Any:
+async def until(condition: Callable[[], Awaitable[Any]], within_s: float = 45) -> Any:
     """Wait for something to become true; return it."""
     async with asyncio.timeout(within_s):
         while not (result := await condition()):  # noqa: ASYNC110  # it happens in another process

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import chain, repeat
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,8 +23,10 @@ KEPT: Final = 0.99
 PROBE_S: Final = 8.0
 _STEP: Final = 100.0
 _PROBES: Final = 4
-_BACK_OFF: Final = 0.94
-_ATTEMPTS: Final = 5
+_BACK_OFF: Final = (0.94, 0.94, 0.94)
+"""What a probe held may be a little too much for a full run: small steps down first ..."""
+_BACK_OFF_FURTHER: Final = 0.8
+"""... then larger ones, until something is held: a machine that others use bears less than a probe saw."""
 _START_S: Final = 30.0
 
 
@@ -188,11 +191,13 @@ class Search:
     def highest(self, drained: float, seconds: float) -> Paced | None:
         """The highest rate held for ``seconds``; ``None`` if none was."""
         rate = self._probe_up_and_down(drained)
-        for _ in range(_ATTEMPTS):
+        for factor in chain(_BACK_OFF, repeat(_BACK_OFF_FURTHER)):
             tried = self.run(rate, seconds)
             if tried.held:
                 return tried
-            rate = _round(rate * _BACK_OFF)
+            if rate <= _STEP:
+                break
+            rate = _round(rate * factor)
         return None
 
     def run(self, rate: float, seconds: float) -> Paced:
