@@ -132,6 +132,18 @@ CREATE INDEX device_timer_silence ON device_timer (silence_due) WHERE silence_du
 COMMENT ON TABLE device_timer IS
     'When the ticker must look at a device; lazy: written only to make a look earlier, or by the look itself';
 
+-- '-infinity': the ticker looks at once and then sets the time exactly.
+CREATE FUNCTION look_at_device() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO device_timer (device_id, silence_due) VALUES (NEW.id, '-infinity')
+    ON CONFLICT (device_id) DO UPDATE SET silence_due = '-infinity';
+    RETURN NULL;
+END $$;
+CREATE TRIGGER device_changed AFTER UPDATE ON device FOR EACH ROW
+    WHEN (OLD.interval_s IS DISTINCT FROM NEW.interval_s OR OLD.life_cycle <> NEW.life_cycle
+          OR OLD.overrides <> NEW.overrides)
+    EXECUTE FUNCTION look_at_device();
+
 CREATE TABLE device_event (
     device_id   bigint NOT NULL,
     at          timestamptz NOT NULL,

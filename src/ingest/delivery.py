@@ -3,6 +3,10 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
+
+_OVERHEAD: Final = 700
+"""Bytes that Python needs for one message beside its own: the objects, their headers, the place in the inbox."""
 
 
 @dataclass(slots=True)
@@ -33,4 +37,4 @@ class Delivery:
     @property
     def size(self) -> int:
         """Bytes it occupies, for the inbox's bound."""
-        return len(self.payload) + len(self.topic)
+        return len(self.payload) + len(self.topic) + _OVERHEAD

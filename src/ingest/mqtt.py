@@ -340,7 +340,8 @@ class Subscriber:
             # Retained messages only with a new subscription: a reconnect must not replay every device's status.
             options = SubscribeOptions(qos=1, retainHandling=1)
             client.subscribe([(name, options) for name in self._options.filters])
-        else:
+        elif not (flags.session_present and self._was_connected):
+            # Over 3.1.1 every subscription brings all retained status messages again; the session still has ours.
             client.subscribe([(name, 1) for name in self._options.filters])
         self._connected = True
         self._on_connected(Connected(self._protocol, flags.session_present, self._was_connected))

@@ -53,7 +53,7 @@ def normalise(
     Raises:
         DecodeError: the time is not believable, or not one value is known to the kind.
     """
-    at, flags = _place_in_time(sample.at, received_at, bounds)
+    at, flags = believe_time(sample.at, received_at, bounds)
     values: dict[str, MeasureValue] = {}
     extra: dict[str, object] | None = None
     fields = device.fields
@@ -96,7 +96,12 @@ def _check(value: object, limit: Limits) -> MeasureValue | None:
     return float(value) + 0.0
 
 
-def _place_in_time(at: datetime | None, received_at: datetime, bounds: TimeBounds) -> tuple[datetime, dict[str, str]]:
+def believe_time(at: datetime | None, received_at: datetime, bounds: TimeBounds) -> tuple[datetime, dict[str, str]]:
+    """The time to go by, and what is doubtful about it.
+
+    Raises:
+        DecodeError: it lies further ahead, or further back, than is believed.
+    """
     if at is None:
         return received_at, {TIME: Flag.NO_TIME.value}
     if at <= received_at:

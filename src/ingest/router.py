@@ -8,6 +8,9 @@ from ingest.format import Address, Format
 _REMEMBERED: Final = 100_000
 """Topics kept; when full the memory starts anew. About 400 bytes a topic, so 40 MB at the most."""
 
+_LONGEST_REMEMBERED: Final = 256
+"""Characters; a topic may have 65,535, and remembering such ones would be an attacker's way to our memory."""
+
 
 class Route(NamedTuple):
     """A topic's source and what the topic alone tells."""
@@ -38,5 +41,6 @@ class Router:
             if address is not None:
                 found = Route(candidate, address)
                 break
-        self._routes[topic] = found
+        if len(topic) <= _LONGEST_REMEMBERED:
+            self._routes[topic] = found
         return found

@@ -163,6 +163,9 @@ def _value(fields: Mapping[str, Any], bases: Mapping[str, Any]) -> tuple[str | N
     return (label, _added(fields["v"], bases.get("bv"))) if label == "v" else (label, fields[label])
 
 
+_LARGEST_INTEGER: Final = 2**63
+
+
 def _added(own: float | None, base: float | None) -> float | None:
     """Add a base to what the record itself says; either may be missing, not even the sum may be infinite."""
     if own is None or base is None:
@@ -170,7 +173,8 @@ def _added(own: float | None, base: float | None) -> float | None:
     total = own + base
     if not math.isfinite(total):
         raise _broken("base and value add up to more than a number can hold")
-    return total
+    # JSON has no integers beyond 64 bits; two that fit may add up to one that does not.
+    return float(total) if abs(total) >= _LARGEST_INTEGER else total
 
 
 def _broken(detail: str) -> DecodeError:

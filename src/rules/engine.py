@@ -48,7 +48,8 @@ def judge(plan: Plan, tracks: Tracks, reading: Reading, hearing: Hearing) -> lis
     ``hearing`` is that from before this reading. Values under a flag are not judged.
     """
     steps: list[Transition] = []
-    if tracks.rules:
+    if tracks:
+        _drop_gone_silences(plan, tracks, reading.device_id, reading.received_at, steps)
         elapse_holds(plan, tracks, reading.device_id, reading.at, steps)
     for silence in plan.silences:
         late = hearing.heard_at is not None and reading.received_at - hearing.heard_at > silence.wait
@@ -70,6 +71,7 @@ def judge(plan: Plan, tracks: Tracks, reading: Reading, hearing: Hearing) -> lis
 def tick(plan: Plan, tracks: Tracks, device_id: int, now: datetime, hearing: Hearing) -> list[Transition]:
     """Let the clock decide what was due up to ``now``: holds that elapsed, silences that became too long."""
     steps: list[Transition] = []
+    _drop_gone_silences(plan, tracks, device_id, now, steps)
     elapse_holds(plan, tracks, device_id, now, steps)
     for silence in plan.silences:
         if silence.key not in tracks.silences:
@@ -82,7 +84,7 @@ def elapse_holds(plan: Plan, tracks: Tracks, device_id: int, until: datetime, st
     if not tracks.rules:
         return
     limit = to_micros(until)
-    for key in [key for key in tracks.rules if key not in plan.by_key]:
+    for key in [key for key, track in tracks.rules.items() if not _fits(plan, key, track)]:
         _drop(tracks, key, device_id, limit, steps)
     for key, track in tracks.rules.items():
         watch = plan.by_key[key]
@@ -101,12 +103,19 @@ def elapse_holds(plan: Plan, tracks: Tracks, device_id: int, until: datetime, st
             _report(watch, track, device_id, before, at, steps)
 
 
+def _drop_gone_silences(plan: Plan, tracks: Tracks, device_id: int, now: datetime, steps: list[Transition]) -> None:
+    if tracks.silences:
+        kept = {silence.key for silence in plan.silences}
+        for key in [key for key in tracks.silences if key not in kept]:
+            _drop_silence(tracks, key, device_id, now, steps)
+
+
 def next_hold_due(plan: Plan, tracks: Tracks) -> datetime | None:
     """When the clock alone could next fire a level, or ``None``."""
     due = [
         level.onset + hold
         for key, track in tracks.rules.items()
-        if (watch := plan.by_key.get(key)) is not None
+        if (watch := plan.by_key.get(key)) is not None and _fits(plan, key, track)
         for level, hold in zip(track.levels, watch.holds, strict=True)
         if level is not None and level.fired is None and level.onset + hold <= level.seen + plan.validity
     ]
@@ -212,6 +221,28 @@ def _report(
     )
     if after is None:
         track.onset = None
+
+
+def _fits(plan: Plan, key: str, track: RuleTrack) -> bool:
+    """Whether the rule still exists with as many levels as when the track was stored; else it is as good as gone."""
+    watch = plan.by_key.get(key)
+    return watch is not None and len(watch.holds) == len(track.levels)
+
+
+def abandon(tracks: Tracks, device_id: int, now: datetime) -> list[Transition]:
+    """Clear all that a device raised: it was taken out of service for good."""
+    steps: list[Transition] = []
+    at = to_micros(now)
+    for key in list(tracks.rules):
+        _drop(tracks, key, device_id, at, steps)
+    for key in list(tracks.silences):
+        _drop_silence(tracks, key, device_id, now, steps)
+    return steps
+
+
+def _drop_silence(tracks: Tracks, key: str, device_id: int, now: datetime, steps: list[Transition]) -> None:
+    onset = from_micros(tracks.silences.pop(key).onset)
+    steps.append(Transition(device_id, key, onset, max(onset, now), Step.CLEARED, Severity.NOTICE, None, None, None))
 
 
 def _drop(tracks: Tracks, key: str, device_id: int, at: int, steps: list[Transition]) -> None:

@@ -17,8 +17,9 @@ def settle_accounts(
     """Count a batch.
 
     A message that the broker marks as sent before, and that brought nothing new, is a redelivery; one that brought
-    something is a first: the first time it was in hand, nothing was committed. What is ignored leaves no trace, so its
-    redelivery counts as a first. ``redelivered_in_hand`` are those dropped because their message was still in hand.
+    something is a first: the first time it was in hand, nothing was committed. What is ignored, and a status, leaves no
+    trace to tell by, so its redelivery counts as a first. ``redelivered_in_hand`` are those dropped because their
+    message was still in hand.
     """
     tallies: dict[tuple[datetime, str], Tally] = {}
     minute = next_minute = _BEFORE_ALL
@@ -50,7 +51,7 @@ def _count(tally: Tally, parcel: Parcel, held_before: set[int]) -> None:
                 tally.quarantined += 1
         case Outcome.ACCEPTED | Outcome.REDELIVERED:
             readings = len(parcel.readings)
-            if parcel.delivery.redelivered and parcel.duplicates == readings and (readings or parcel.told):
+            if parcel.delivery.redelivered and readings and parcel.duplicates == readings:
                 tally.redelivered += 1
                 return
             tally.accepted += 1

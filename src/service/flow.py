@@ -25,7 +25,7 @@ from service.told import settle_told
 from service.understand import Bounds, aliases_of, decode_all, identify_all
 from store.connection import Executor, Pool
 from store.first_times import FirstTime, delivery_digest, recall_first_times, remember_first_times
-from store.ledger import add_tallies, load_coverage, record_outages, save_coverage, write_token
+from store.ledger import add_tallies, load_coverage, record_outages, save_coverage, token_under_lock, write_token
 from store.quarantine import SetAside, set_aside
 from store.readings import Partitions, copy_readings, insert_readings
 from store.states import DeviceState, lock_states, save_states
@@ -34,6 +34,9 @@ from store.timers import Timer, bring_forward
 _HEARTBEAT_GAP = timedelta(seconds=15)
 """Without a heartbeat for so long, nothing could reach us: an outage, and coverage begins anew. Fifteen beats of one
 second: a busy minute delays heartbeats, an outage loses them."""
+
+_HEARTBEAT_DIGITS = 17
+"""Microseconds since 1970 have 16 today; what is longer is nobody's heartbeat."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +64,8 @@ class Flow:
         """Take the parts; ``start`` before the first batch."""
         self._parts = parts
         self._partitions = Partitions()
+        self.heard = False
+        """Whether a heartbeat of this process came back: everything that waited at the broker before it is settled."""
         self.coverage: dict[str, Coverage] = {}
         """Source → the stretch over which it was heard, as last committed."""
 
@@ -69,10 +74,13 @@ class Flow:
         async with self._parts.pool.acquire() as connection:
             self.coverage = await load_coverage(connection, self._parts.worker)
 
-    async def settle(self, batch: Sequence[Delivery], token: int, redelivered_in_hand: int = 0) -> None:
+    async def settle(
+        self, batch: Sequence[Delivery], token: int, redelivered_in_hand: int = 0, *, retry: bool = False
+    ) -> None:
         """Settle a batch: everything it says is stored, judged and counted, or nothing is.
 
-        ``token`` marks the transaction. Raises what the database raises; the caller decides (``service.worker``).
+        ``token`` marks the transaction; a ``retry`` first waits for an earlier attempt that may still be committing,
+        and does nothing if it did. Raises what the database raises; the caller decides (``service.worker``).
         """
         parts = self._parts
         now = parts.clock.now()
@@ -80,12 +88,15 @@ class Flow:
         async with parts.pool.acquire() as connection:
             await self._recall(connection, messages)
             parcels = decode_all(messages, parts.router, parts.bounds)
-            await parts.known.load(connection, aliases_of(parcels, parts.known))
-            identify_all(parcels, parts.known, parts.router, parts.bounds)
+            devices = await parts.known.load(connection, aliases_of(parcels))
+            identify_all(parcels, devices, parts.router, parts.bounds)
             await self._partitions.ensure(
                 connection, {r.at.astimezone(UTC).date() for p in parcels for r in p.readings}
             )
             async with connection.transaction():
+                if retry and await token_under_lock(connection, parts.worker) == token:
+                    self.coverage = await load_coverage(connection, parts.worker)
+                    return
                 streams, states = await self._lock(connection, parcels)
                 await self._tell_new_from_known(connection, streams)
                 transitions, timers = self._judge(streams, coverage)
@@ -102,6 +113,7 @@ class Flow:
                 if outages:
                     await record_outages(connection, parts.worker, "no heartbeat came back", outages)
                 await write_token(connection, parts.worker, token, now)
+        self.heard = self.heard or coverage != self.coverage
         self.coverage = coverage
 
     def _heartbeats(
@@ -114,10 +126,10 @@ class Flow:
         messages: list[Delivery] = []
         for delivery in batch:
             source = topics.get(delivery.topic)
-            if source is None:
+            if source is None or delivery.refused is not None:
                 messages.append(delivery)
                 continue
-            if not delivery.payload.isdigit():
+            if not delivery.payload.isdigit() or len(delivery.payload) > _HEARTBEAT_DIGITS:
                 continue
             beat = min(from_micros(int(delivery.payload)), delivery.received_at)
             stretch = coverage.get(source)
@@ -147,9 +159,7 @@ class Flow:
         known: dict[int, Known] = {}
         arrivals: dict[int, Stream] = {}
         for parcel in parcels:
-            for reading in parcel.readings:
-                if reading.device_id not in known:
-                    known[reading.device_id] = self._known(parcel, reading.device_id)
+            known |= parcel.known
             for device, _ in parcel.told:
                 known.setdefault(device.device.id, device)
         states = await lock_states(connection, sorted(known)) if known else {}
@@ -161,14 +171,6 @@ class Flow:
                     stream = arrivals[reading.device_id] = Stream(known[reading.device_id], state, parcel.source)
                 stream.arrivals.append((reading, parcel))
         return list(arrivals.values()), states
-
-    def _known(self, parcel: Parcel, device_id: int) -> Known:
-        for sample in parcel.samples:
-            found = self._parts.known.find((parcel.source, sample.alias))
-            if found is not None and found.device.id == device_id:
-                return found
-        message = f"device {device_id} left the registry's memory within a batch"
-        raise LookupError(message)
 
     @staticmethod
     async def _tell_new_from_known(connection: Executor, streams: Sequence[Stream]) -> None:

@@ -17,6 +17,9 @@ from store.known_devices import devices_by_alias, devices_by_id
 _REMEMBERED: Final = 200_000
 """Devices kept by alias; when full the memory starts anew. About 300 bytes a device."""
 
+_PLANS: Final = 5_000
+"""Plans kept by kind, interval and overrides; about 10 KB each."""
+
 
 @dataclass(frozen=True, slots=True)
 class Known:
@@ -36,24 +39,33 @@ class KnownDevices:
         self._limits = {key: limits_of(kind) for key, kind in kinds.items()}
         self._plans: dict[tuple[str, float, bytes], Plan] = {}
         self._by_alias: dict[tuple[str, str], Known] = {}
+        self._epoch = 0
 
     def forget(self) -> None:
-        """The registry changed: ask again."""
+        """The registry changed: ask again. A batch under way keeps what it was given."""
         self._by_alias.clear()
+        self._plans.clear()
+        self._epoch += 1
 
-    def find(self, alias: tuple[str, str]) -> Known | None:
-        """The device (source, alias) names, if it is remembered."""
-        return self._by_alias.get(alias)
+    async def load(self, connection: Executor, aliases: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Known]:
+        """The devices that these (source, alias) name; those not remembered are asked for, all at once.
 
-    async def load(self, connection: Executor, aliases: Iterable[tuple[str, str]]) -> None:
-        """Ask for those not remembered, all at once."""
-        missing = [alias for alias in set(aliases) if alias not in self._by_alias]
-        if not missing:
-            return
-        if len(self._by_alias) + len(missing) > _REMEMBERED:
-            self._by_alias.clear()
-        for alias, device in (await devices_by_alias(connection, missing)).items():
-            self._by_alias[alias] = self.describe(device)
+        The answer is the batch's own: what is forgotten meanwhile stays in it. What was read before a change and
+        arrives after it is not remembered.
+        """
+        wanted = set(aliases)
+        batch = {alias: known for alias in wanted if (known := self._by_alias.get(alias)) is not None}
+        missing = [alias for alias in wanted if alias not in batch]
+        if missing:
+            epoch = self._epoch
+            rows = await devices_by_alias(connection, missing)
+            found = {alias: self.describe(device) for alias, device in rows.items()}
+            batch |= found
+            if epoch == self._epoch:
+                if len(self._by_alias) + len(found) > _REMEMBERED:
+                    self._by_alias.clear()
+                self._by_alias |= found
+        return batch
 
     async def load_by_id(self, connection: Executor, ids: list[int]) -> dict[int, Known]:
         """Devices by id, for the ticker."""
@@ -79,8 +91,10 @@ class KnownDevices:
                     validity_factor=kind.validity_factor,
                     overrides=device.overrides,
                 )
-            except RuleOverrideError:
+            except (RuleOverrideError, OverflowError, ValueError):
                 # Checked when it was written; a rule that changed since must not stop the stream: the default judges.
                 plan = make_plan(kind.rules, interval_s=interval, validity_factor=kind.validity_factor, overrides={})
+            if len(self._plans) >= _PLANS:
+                self._plans.clear()
             self._plans[key] = plan
         return plan

@@ -23,6 +23,8 @@ class Parcel:
     events: Sequence[EventReport] = ()
     status: StatusReport | None = None
     readings: list[Reading] = field(default_factory=list[Reading])
+    known: dict[int, Known] = field(default_factory=dict[int, Known])
+    """The devices of its readings, by id."""
     told: list[tuple[Known, EventReport | StatusReport]] = field(
         default_factory=list[tuple[Known, "EventReport | StatusReport"]]
     )

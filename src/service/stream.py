@@ -105,6 +105,10 @@ def judge_stream(stream: Stream, coverage: Mapping[str, Coverage]) -> tuple[list
             _hear(state, reading)
     else:
         outcome = _judge_closely(stream, covered)
+    for reading in stream.fresh:
+        if reading.seq is not None:
+            _count_missed(state, reading.seq)
+            state.seq = reading.seq
     newest = stream.fresh[-1]
     if state.last is None or newest.at > state.last.at or newest.digest > state.last.digest:
         state.last = Position(newest.at, newest.digest)
@@ -117,9 +121,6 @@ def judge_stream(stream: Stream, coverage: Mapping[str, Coverage]) -> tuple[list
 def _hear(state: DeviceState, reading: Reading) -> None:
     if state.heard_at is None or reading.received_at > state.heard_at:
         state.heard_at = reading.received_at
-    if reading.seq is not None:
-        _count_missed(state, reading.seq)
-        state.seq = reading.seq
 
 
 def _count_missed(state: DeviceState, seq: int) -> None:

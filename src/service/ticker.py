@@ -6,7 +6,7 @@ from typing import Final
 from domain.alert import Transition
 from domain.coverage import Coverage
 from domain.device import LifeCycle
-from rules.engine import Hearing, next_hold_due, next_silence_due, tick
+from rules.engine import Hearing, abandon, next_hold_due, next_silence_due, tick
 from rules.tracks import decode_tracks, encode_tracks
 from service.cases import Cases
 from service.known import Known, KnownDevices
@@ -65,10 +65,13 @@ def _look_at(
 ) -> tuple[list[Transition], Timer]:
     match known.device.life_cycle:
         case LifeCycle.RETIRED:
-            return [], Timer(state.device_id, None, None)
+            tracks = decode_tracks(state.tracks)
+            steps = abandon(tracks, state.device_id, now)
+            state.tracks = encode_tracks(tracks)
+            return steps, Timer(state.device_id, None, None)
         case LifeCycle.SUSPENDED:
-            # Out for a while: nothing is judged, but somebody must look again when it is back.
-            return [], Timer(state.device_id, None, now + _LOOK_AGAIN)
+            # Out for a while: nothing is judged. When it is back, the registry's change asks for a look at once.
+            return [], Timer(state.device_id, None, None)
         case LifeCycle.REGISTERED | LifeCycle.IN_SERVICE:
             pass
     tracks = decode_tracks(state.tracks)

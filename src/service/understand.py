@@ -1,6 +1,6 @@
 """Understand: deliveries → readings of known devices. Pure but for the memory of topics; no exception leaves it."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -9,9 +9,9 @@ from domain.ledger import Outcome, Reason
 from domain.reading import TIME
 from ingest.delivery import Delivery
 from ingest.format import Address, DecodeError, EventReport, Sample, StatusReport
-from ingest.normalise import TimeBounds, normalise
+from ingest.normalise import TimeBounds, believe_time, normalise
 from ingest.router import Router
-from service.known import Known, KnownDevices
+from service.known import Known
 from service.parcel import NO_SOURCE, Parcel
 
 _UNKNOWN: Final = "no device is registered as {alias!r} for the source {source}"
@@ -31,15 +31,16 @@ def decode_all(deliveries: Iterable[Delivery], router: Router, bounds: Bounds) -
 
 
 def _decode(delivery: Delivery, router: Router, bounds: Bounds) -> Parcel:
+    if delivery.refused is not None:
+        parcel = Parcel(delivery, _source_of(delivery, router))
+        parcel.set_aside(Reason.REFUSED_BY_DATABASE, delivery.refused)
+        return parcel
     route = router.route(delivery.topic)
     if route is None:
         parcel = Parcel(delivery, NO_SOURCE)
         parcel.set_aside(Reason.UNKNOWN_TOPIC, f"no source reads the topic {delivery.topic!r}")
         return parcel
     parcel = Parcel(delivery, route.address.source)
-    if delivery.refused is not None:
-        parcel.set_aside(Reason.REFUSED_BY_DATABASE, delivery.refused)
-        return parcel
     if len(delivery.payload) > bounds.message_bytes:
         size = len(delivery.payload)
         parcel.set_aside(Reason.TOO_LARGE, f"{size} bytes; a message may have {bounds.message_bytes}")
@@ -57,25 +58,32 @@ def _decode(delivery: Delivery, router: Router, bounds: Bounds) -> Parcel:
     return parcel
 
 
-def aliases_of(parcels: Iterable[Parcel], known: KnownDevices) -> list[tuple[str, str]]:
-    """(source, alias) of every device named and not remembered."""
-    missing: list[tuple[str, str]] = []
-    for parcel in parcels:
-        for part in _parts(parcel):
-            alias = (parcel.source, part.alias)
-            if known.find(alias) is None:
-                missing.append(alias)
-    return missing
+def _source_of(delivery: Delivery, router: Router) -> str:
+    """The source of a refused message; reading its topic may be the very thing that fails."""
+    try:
+        route = router.route(delivery.topic)
+    except Exception:  # noqa: BLE001  # whatever it stumbles over, the message must come to rest
+        return NO_SOURCE
+    return NO_SOURCE if route is None else route.address.source
 
 
-def identify_all(parcels: Iterable[Parcel], known: KnownDevices, router: Router, bounds: Bounds) -> None:
+def aliases_of(parcels: Iterable[Parcel]) -> set[tuple[str, str]]:
+    """(source, alias) of every device named."""
+    return {(parcel.source, part.alias) for parcel in parcels for part in _parts(parcel)}
+
+
+Devices = Mapping[tuple[str, str], Known]
+"""(source, alias) → device: those of one batch."""
+
+
+def identify_all(parcels: Iterable[Parcel], known: Devices, router: Router, bounds: Bounds) -> None:
     """Find the devices and make readings; what has no device, or cannot be believed, is set aside."""
     for parcel in parcels:
         if parcel.outcome is Outcome.ACCEPTED:
             _identify(parcel, known, router, bounds)
 
 
-def _identify(parcel: Parcel, known: KnownDevices, router: Router, bounds: Bounds) -> None:
+def _identify(parcel: Parcel, known: Devices, router: Router, bounds: Bounds) -> None:
     route = router.route(parcel.delivery.topic)
     failure: DecodeError | None = None
     for sample in parcel.samples:
@@ -87,12 +95,13 @@ def _identify(parcel: Parcel, known: KnownDevices, router: Router, bounds: Bound
             parcel.rejected += 1
             continue
         parcel.readings.append(reading)
+        parcel.known[reading.device_id] = device
         if reading.flags and TIME in reading.flags:
             parcel.clocked = True
         if reading.extra:
             parcel.unknown_values += len(reading.extra)
     if parcel.events or parcel.status is not None:
-        failure = _identify_told(parcel, known, None if route is None else route.address) or failure
+        failure = _identify_told(parcel, known, None if route is None else route.address, bounds) or failure
     if failure is not None:
         if not parcel.readings and not parcel.told:
             parcel.rejected = 0
@@ -102,12 +111,14 @@ def _identify(parcel: Parcel, known: KnownDevices, router: Router, bounds: Bound
             parcel.reason, parcel.detail = failure.reason, failure.detail
 
 
-def _identify_told(parcel: Parcel, known: KnownDevices, address: Address | None) -> DecodeError | None:
+def _identify_told(parcel: Parcel, known: Devices, address: Address | None, bounds: Bounds) -> DecodeError | None:
     """Find the devices of events and status; return why one was not found."""
     failure: DecodeError | None = None
     for report in (*parcel.events, *(() if parcel.status is None else (parcel.status,))):
         try:
             device = _device_of(parcel.source, report, known, address)
+            if isinstance(report, EventReport):
+                believe_time(report.at, parcel.delivery.received_at, bounds.time)
         except DecodeError as error:
             failure = error
             continue
@@ -118,9 +129,9 @@ def _identify_told(parcel: Parcel, known: KnownDevices, address: Address | None)
 
 
 def _device_of(
-    source: str, part: Sample | EventReport | StatusReport, known: KnownDevices, address: Address | None
+    source: str, part: Sample | EventReport | StatusReport, known: Devices, address: Address | None
 ) -> Known:
-    found = known.find((source, part.alias))
+    found = known.get((source, part.alias))
     if found is None:
         raise DecodeError(Reason.UNKNOWN_DEVICE, _UNKNOWN.format(alias=part.alias, source=source))
     device = found.device

@@ -21,6 +21,9 @@ from store.ledger import last_token
 _PAUSE_FIRST_S: Final = 0.05
 _PAUSE_MOST_S: Final = 5.0
 _TICK_EVERY_S: Final = 0.5
+_PATIENCE_S: Final = 15.0
+"""How long the ticker waits after a start for the first heartbeat to come back through the backlog; a broker that stays
+away must not keep a hold from elapsing."""
 
 log = structlog.get_logger()
 
@@ -66,6 +69,8 @@ class Worker:
         await self._flow.start()
         loop = asyncio.get_running_loop()
         next_tick = loop.time()
+        # After a start, what waits at the broker speaks first: it may clear what the clock would fire.
+        patience_ends = loop.time() + _PATIENCE_S
         while True:
             batch: list[Delivery] = []
             with contextlib.suppress(TimeoutError):
@@ -77,7 +82,8 @@ class Worker:
                 self.settled += len(batch)
                 self.batches += 1
             if loop.time() >= next_tick:
-                await self._tick()
+                if self._flow.heard or loop.time() >= patience_ends:
+                    await self._tick()
                 next_tick = loop.time() + _TICK_EVERY_S
 
     async def _settle(self, batch: Sequence[Delivery]) -> None:
@@ -85,9 +91,10 @@ class Worker:
         pause = _PAUSE_FIRST_S
         token = next(self._tokens)
         again = self._subscriber.redelivered_in_hand
+        retry = False
         while True:
             try:
-                await self._flow.settle(batch, token, again)
+                await self._flow.settle(batch, token, again, retry=retry)
             except Exception as error:
                 if await self._committed(token):
                     # The COMMIT happened, only its answer was lost.
@@ -97,6 +104,7 @@ class Worker:
                         log.warning("batch_again", error=str(error), messages=len(batch), pause_s=pause)
                         await asyncio.sleep(pause)
                         pause = min(pause * 2, _PAUSE_MOST_S)
+                        retry = True
                     case Failure.BLAME:
                         await self._blame(batch, error)
                         return
@@ -110,8 +118,11 @@ class Worker:
         """Something in the batch cannot be stored: halve it until the one is found, and set that one aside."""
         if len(batch) == 1:
             delivery = batch[0]
-            log.warning("refused_by_database", topic=delivery.topic, error=str(error))
-            delivery.refused = f"the database refuses it: {error}"
+            if delivery.refused is not None:
+                # Even setting it aside fails: nothing about it can be settled, and only a person can tell why.
+                raise error
+            log.error("message_refused", topic=delivery.topic, error=repr(error))
+            delivery.refused = f"it cannot be settled: {error}"
             await self._settle(batch)
             return
         middle = len(batch) // 2

@@ -5,9 +5,12 @@ from typing import Final
 
 import asyncpg
 
-_TRY_AGAIN: Final = ("08", "40", "53", "55", "57", "58")
-"""SQLSTATE classes: connection, rollback (deadlock, serialisation), resources (a full disk), object state (locks),
-operator intervention (shutdown), system error. None of them is the message's fault."""
+from domain.errors import UnavailableError
+
+_TRY_AGAIN: Final = ("08", "25", "40", "53", "55", "57", "58")
+"""SQLSTATE classes: connection, transaction state (one that idled too long), rollback (deadlock, serialisation),
+resources (a full disk), object state (locks), operator intervention (shutdown), system error. None of them is the
+message's fault."""
 _BLAME: Final = ("22", "23")
 """Data exception, integrity constraint: some row cannot be stored as it is."""
 
@@ -19,7 +22,7 @@ class Failure(Enum):
     BLAME = "blame"
     """One of the messages; bisect to find it."""
     STOP = "stop"
-    """A fault of ours: going on would hide it."""
+    """Our own SQL is at fault: going on would hide it."""
 
 
 def failure_of(error: BaseException) -> Failure:
@@ -32,9 +35,9 @@ def failure_of(error: BaseException) -> Failure:
     if isinstance(error, asyncpg.InterfaceError):
         # Client-side: values asyncpg cannot encode are data errors, all else means that the connection is gone.
         return Failure.BLAME if isinstance(error, asyncpg.DataError) else Failure.TRY_AGAIN
-    if isinstance(error, asyncpg.InternalClientError):
-        # What asyncpg says when a connection is cut in the middle of its COPY.
+    # InternalClientError is what asyncpg says when a connection is cut in the middle of its COPY.
+    if isinstance(error, asyncpg.InternalClientError | UnavailableError | OSError | TimeoutError | EOFError):
         return Failure.TRY_AGAIN
-    if isinstance(error, OSError | TimeoutError | EOFError):
-        return Failure.TRY_AGAIN
-    return Failure.STOP
+    # A fault of ours that some message found. Stopping would bring that message back after every start, for ever: the
+    # one to blame is set aside with the fault as its reason, and the stream goes on.
+    return Failure.BLAME

@@ -88,6 +88,12 @@ async def last_token(connection: Executor, worker: str) -> int | None:
     return None if row is None else int(row[0])
 
 
+async def token_under_lock(connection: Executor, worker: str) -> int | None:
+    """The same, but waits for a transaction of the worker's that is still committing."""
+    row = await connection.fetchrow("SELECT token FROM worker_commit WHERE worker = $1 FOR UPDATE", worker)
+    return None if row is None else int(row[0])
+
+
 async def save_coverage(connection: Executor, worker: str, stretches: Mapping[str, Coverage]) -> None:
     """Write the present stretch of each source."""
     sources = sorted(stretches)

@@ -66,7 +66,10 @@ async def set_aside(connection: Executor, messages: Sequence[SetAside]) -> list[
         [first[key].payload[:KEPT_BYTES] for key in order],
         [len(first[key].payload) for key in order],
         [_storable(first[key].detail) for key in order],
-        [None if (properties := first[key].properties) is None else orjson.dumps(properties) for key in order],
+        [
+            None if (properties := first[key].properties) is None else orjson.dumps(_storable_all(properties))
+            for key in order
+        ],
         [first[key].received_at for key in order],
     )
     new = {(bytes(row[0]), str(row[1])) for row in rows}
@@ -86,6 +89,10 @@ async def set_aside(connection: Executor, messages: Sequence[SetAside]) -> list[
             [more[key][1] for key in again],
         )
     return [key not in new for key in keys]
+
+
+def _storable_all(properties: dict[str, str]) -> dict[str, str]:
+    return {_storable(name): _storable(value) for name, value in properties.items()}
 
 
 def _storable(text: str) -> str:

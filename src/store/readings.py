@@ -106,6 +106,5 @@ async def _make_partition(connection: Executor, day: date) -> None:
         return
     first = datetime(day.year, day.month, day.day, tzinfo=UTC)
     span = f"FROM ('{first.isoformat()}') TO ('{(first + timedelta(days=1)).isoformat()}')"
-    await connection.execute(f"CREATE TABLE {name} (LIKE reading INCLUDING DEFAULTS INCLUDING CONSTRAINTS)")
-    await connection.execute(f"ALTER TABLE {name} ADD PRIMARY KEY (device_id, at, digest)")
+    await connection.execute(f"CREATE TABLE IF NOT EXISTS {name} (LIKE reading INCLUDING ALL)")
     await connection.execute(f"ALTER TABLE reading ATTACH PARTITION {name} FOR VALUES {span}")

@@ -54,6 +54,10 @@ _LOCK_FREE: Final = f"""
 SELECT {_COLUMNS} FROM device_state WHERE device_id = ANY($1::bigint[]) ORDER BY device_id FOR UPDATE SKIP LOCKED
 """  # columns are a constant
 
+_ADD_MISSING: Final = """
+INSERT INTO device_state (device_id) SELECT * FROM unnest($1::bigint[]) ON CONFLICT (device_id) DO NOTHING
+"""
+
 _SAVE: Final = """
 UPDATE device_state AS s
 SET last_at = n.last_at, last_digest = n.last_digest, heard_at = n.heard_at, source = n.source,
@@ -87,8 +91,15 @@ def _read(row: Record) -> DeviceState:
 
 
 async def lock_states(connection: Executor, device_ids: Iterable[int]) -> dict[int, DeviceState]:
-    """Lock the rows in the order of their ids, so that two batches never wait for each other in a ring."""
-    rows = await connection.fetch(_LOCK, list(device_ids))
+    """Lock the rows in the order of their ids, so that two batches never wait for each other in a ring.
+
+    A device whose row is missing is given one: it is registered, so its readings have a place.
+    """
+    wanted = list(device_ids)
+    rows = await connection.fetch(_LOCK, wanted)
+    if len(rows) < len(wanted):
+        await connection.execute(_ADD_MISSING, wanted)
+        rows = await connection.fetch(_LOCK, wanted)
     return {row[0]: _read(row) for row in rows}
 
 

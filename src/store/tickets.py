@@ -100,7 +100,7 @@ SET firing = t.firing + n.joined - n.released, alerts = t.alerts + n.joined,
     state = CASE WHEN t.firing + n.joined - n.released <= 0 THEN 'resolved' ELSE t.state END,
     resolved_at = CASE WHEN t.firing + n.joined - n.released <= 0 THEN $5 ELSE t.resolved_at END
 FROM unnest($1::bigint[], $2::integer[], $3::integer[], $4::smallint[]) AS n(id, joined, released, severity)
-WHERE t.id = n.id
+WHERE t.id = n.id AND t.state = 'open'
 RETURNING t.id, t.number, t.state
 """
 

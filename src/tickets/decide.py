@@ -66,19 +66,21 @@ class Stand:
 
 def decide(change: AlertChange, consequence: Consequence | None, stand: Stand) -> list[Demand | Rise | Release]:
     """What follows from an alert's change, in order. Nothing for an alert without a case class or an asset."""
-    if consequence is None or stand.asset_id is None:
-        return []
-    grave = [step for step in change.steps if step.severity <= consequence.ticket_from]
     cleared = change.state is AlertState.CLEARED
     follows: list[Demand | Rise | Release] = []
     if stand.ticket_id is not None:
+        # Whatever became of the fitting or the rule meanwhile: what has a ticket must also let go of it.
         if any(step.step is Step.ROSE for step in change.steps):
             follows.append(Rise(change.key, stand.ticket_id, change.peak, change.evidence.at))
-    elif grave and not (cleared and len(change.steps) == 1):
-        subject = Subject(stand.asset_id, consequence.case_class)
-        follows.append(
-            Demand(change.key, subject, change.peak, consequence, stand.district, stand.simulated, grave[0].at)
-        )
+    elif consequence is None or stand.asset_id is None:
+        return []
+    else:
+        grave = [step for step in change.steps if step.severity <= consequence.ticket_from]
+        if grave and not (cleared and len(change.steps) == 1):
+            subject = Subject(stand.asset_id, consequence.case_class)
+            follows.append(
+                Demand(change.key, subject, change.peak, consequence, stand.district, stand.simulated, grave[0].at)
+            )
     if cleared and (stand.ticket_id is not None or follows):
         follows.append(Release(change.key, change.steps[-1].at))
     return follows

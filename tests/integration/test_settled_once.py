@@ -80,8 +80,8 @@ async def test_a_commit_whose_answer_was_lost_is_not_settled_again(
         settle = flow.settle
         lost: list[int] = []
 
-        async def commit_then_lose(batch: Any, token: int, again: int = 0) -> None:
-            await settle(batch, token, again)
+        async def commit_then_lose(batch: Any, token: int, again: int = 0, *, retry: bool = False) -> None:
+            await settle(batch, token, again, retry=retry)
             if not lost and any(b"tilt" in one.payload for one in batch):
                 lost.append(token)
                 raise asyncpg.ConnectionDoesNotExistError("connection was closed in the middle of operation")
@@ -213,3 +213,81 @@ async def test_numbers_that_a_devices_counter_skipped_are_counted_until_they_com
     assert await missed_after((4, 4)) == 2
     assert await missed_after((7, 1)) == 2  # the counter began anew
     assert await missed_after((8, 60_000)) == 2  # and again
+
+
+async def test_a_registry_that_changes_while_a_batch_asks_for_it_hides_no_device(pool: Any) -> None:
+    """A change is announced between the question and its answer: the batch keeps the devices it knew."""
+    await register(pool, "DC-1")
+    flow = await flow_on(pool)
+    await flow.settle([delivery(body(NOW - timedelta(seconds=9), 1, tilt_deg=1.0), 1)], 1)
+    known = flow._parts.known  # pyright: ignore[reportPrivateUsage]
+    load = known.load
+
+    async def change_meanwhile(connection: Any, aliases: Any) -> Any:
+        known.forget()
+        found = await load(connection, aliases)
+        known.forget()
+        return found
+
+    known.load = change_meanwhile  # type: ignore[method-assign]
+    unknown = delivery(body(NOW, 1, tilt_deg=1.0), 2, device="DC-404")
+    await flow.settle([delivery(body(NOW, 2, tilt_deg=1.0), 3), unknown], 2)
+    assert await pool.fetchval("SELECT count(*) FROM reading") == 2
+    assert await pool.fetchval("SELECT count(*) FROM quarantine") == 1
+
+
+async def test_what_our_own_code_stumbles_over_is_set_aside_and_the_stream_goes_on(
+    pool: Any, mosquitto: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await register(pool, "DC-1")
+    async with ingesting(pool, mosquitto.url) as ingest:
+        parts = ingest.worker._flow._parts  # pyright: ignore[reportPrivateUsage]
+        route = parts.router.route
+
+        def stumble(name: str) -> Any:
+            if "stumble" in name:
+                raise OverflowError("a fault of ours")
+            return route(name)
+
+        monkeypatch.setattr(parts.router, "route", stumble)
+        await publish(
+            mosquitto,
+            ("city/v1/000000/service/streetwarden-ingest-1/heartbeat", b"9" * 25),
+            (topic("stumble-1"), body(NOW, 1, tilt_deg=1.0)),
+            (topic("DC-1"), body(NOW, 1, tilt_deg=1.0)),
+        )
+        await until(lambda: settled(pool, 2))
+    assert await pool.fetchval("SELECT count(*) FROM reading") == 1
+    held = await pool.fetchrow("SELECT reason, detail FROM quarantine")
+    assert (held["reason"], "a fault of ours" in held["detail"]) == ("refused_by_database", True)
+
+
+async def test_a_device_taken_off_its_asset_still_lets_go_of_its_ticket(pool: Any) -> None:
+    await register(pool, "DC-1")
+    await (await flow_on(pool)).settle([delivery(body(NOW, 1, ch4_pct_lel=80.0), 1)], 1)
+    await pool.execute("UPDATE fitting SET fitted_until = now() + interval '1 day'")
+    later = NOW + timedelta(seconds=10)
+    await (await flow_on(pool)).settle([delivery(body(later, 2, ch4_pct_lel=0.0), 2, at=later)], 2)
+    assert await pool.fetchval("SELECT state FROM ticket") == "resolved"
+
+
+async def test_three_messages_of_one_moment_leave_what_fires_with_an_open_ticket(pool: Any) -> None:
+    await register(pool, "DC-1")
+    flow = await flow_on(pool)
+    for token, value in enumerate((80.0, 0.0, 90.0), start=1):
+        await flow.settle([delivery(body(NOW, token, ch4_pct_lel=value), token)], token)
+    assert await pool.fetchval("SELECT state FROM alert") == "firing"
+    ticket = await pool.fetchrow("SELECT t.state, t.firing FROM ticket t JOIN alert a ON a.ticket_id = t.id")
+    assert tuple(ticket) == ("open", 1)
+
+
+async def test_a_retired_device_takes_its_alerts_and_tickets_with_it(pool: Any) -> None:
+    await register(pool, "DC-1")
+    flow = await flow_on(pool)
+    await flow.settle([delivery(body(NOW, 1, ch4_pct_lel=80.0), 1)], 1)
+    await pool.execute("UPDATE device SET life_cycle = 'retired'")
+    cases = Cases(ZONE)
+    await cases.start(pool, [rule for kind in load_kinds().values() for rule in kind.rules], NOW)
+    await Ticker(pool, KnownDevices(load_kinds()), cases).look(NOW, {"native": Coverage(NOW, NOW)})
+    assert await pool.fetchval("SELECT state FROM alert") == "cleared"
+    assert await pool.fetchval("SELECT state FROM ticket") == "resolved"

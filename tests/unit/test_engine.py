@@ -218,3 +218,23 @@ def test_looks_of_the_clock_only_make_a_decision_timely(story: list[tuple[int, f
     looked = run([at(look) for look in looks])
     # A hold and a silence of one moment may be told in either order.
     assert sorted(map(repr, looked)) == sorted(map(repr, plain))
+
+
+def test_a_graver_level_set_short_of_the_mildest_is_judged() -> None:
+    early = plan(TILT, overrides={"m.tilt": {"critical": {"limit": 12.0}}})
+    assert play(early, reading(0, tilt_deg=13)) == [(Step.OPENED, 0, Severity.CRITICAL)]
+
+
+def test_a_rule_whose_levels_changed_starts_anew_and_clears_what_it_raised() -> None:
+    tracks = Tracks()
+    judge(plan(TILT), tracks, reading(0, tilt_deg=95), Hearing(None, None))
+    one_level = Rule("m.tilt", "", "", Threshold("tilt_deg", (Level(Severity.MAJOR, 15.0),)))
+    assert next_hold_due(plan(one_level), tracks) is None
+    steps = judge(plan(one_level), tracks, reading(10, tilt_deg=95), Hearing(at(0), None))
+    assert [step.step for step in steps] == [Step.CLEARED, Step.OPENED]
+
+
+@pytest.mark.parametrize("parameters", [{"m.tilt": {"major": {"hold_s": 1e305}}}, {"m.offline": {"intervals": 1e300}}])
+def test_an_override_beyond_all_time_is_refused(parameters: dict[str, dict[str, object]]) -> None:
+    with pytest.raises(RuleOverrideError):
+        plan(TILT, OFFLINE, overrides=parameters)

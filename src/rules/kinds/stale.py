@@ -9,6 +9,9 @@ from domain.alert import Severity
 from domain.reading import MeasureValue
 from rules.rule import Level, RuleOverrideError, Verdict
 
+_MOST: Final = 1000.0
+"""Expected intervals of silence; three years for a device that reports once a day."""
+
 
 @dataclass(frozen=True, slots=True)
 class Stale:
@@ -52,8 +55,15 @@ class Stale:
         """Accepts ``intervals``."""
         changed = self
         for name, value in parameters.items():
-            if name != "intervals" or isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
-                message = f"a stale rule has one parameter, intervals (a number above 0), not {name!r}: {value!r}"
+            if (
+                name != "intervals"
+                or isinstance(value, bool)
+                or not isinstance(value, int | float)
+                or not 0 < value <= _MOST
+            ):
+                message = (
+                    f"a stale rule has one parameter, intervals (above 0, at most {_MOST:g}), not {name!r}: {value!r}"
+                )
                 raise RuleOverrideError(message)
             changed = replace(changed, intervals=float(value))
         return changed

@@ -10,6 +10,8 @@ from domain.alert import Severity
 from domain.reading import MeasureValue
 from rules.rule import Level, RuleOverrideError, Verdict
 
+_LONGEST_HOLD_S: Final = 366 * 86_400.0
+
 
 class Side(StrEnum):
     """On which side of the limit it is bad."""
@@ -47,7 +49,9 @@ class Threshold:
     def quiet_within(self, measure: str) -> tuple[float, float] | None:
         """Short of the mildest limit; around the baseline, if there is one."""
         del measure
-        limit = self.levels[0].limit
+        limits = [level.limit for level in self.levels]
+        # An override may set a graver level short of the mildest one.
+        limit = min(limits) if self.side is Side.ABOVE else max(limits)
         if self.baseline is None:
             return (-inf, limit) if self.side is Side.ABOVE else (limit, inf)
         return (self.baseline - limit, self.baseline + limit) if self.side is Side.ABOVE else None
@@ -114,6 +118,9 @@ def _override_level(levels: tuple[Level, ...], name: str, values: Mapping[object
                 level = replace(level, clear=None if value is None else _number("clear", value))
             case "hold_s":
                 level = replace(level, hold_s=_number("hold_s", value))
+                if not 0 <= level.hold_s <= _LONGEST_HOLD_S:
+                    message = f"hold_s must lie between 0 and {_LONGEST_HOLD_S:g} seconds, not {level.hold_s:g}"
+                    raise RuleOverrideError(message)
             case _:
                 raise _unknown(str(field))
     return (*levels[:place], level, *levels[place + 1 :])
