@@ -10,12 +10,9 @@ import contextlib
 import random
 import socket
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from enum import Enum
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Final
-from urllib.parse import unquote, urlsplit
 
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
@@ -25,8 +22,8 @@ from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from domain.clock import Clock
-from domain.errors import InvalidInputError
 from domain.instants import to_micros
+from ingest.broker import Connected, Protocol, SubscriberOptions
 from ingest.delivery import Delivery
 
 _READS_PER_WAKE: Final = 500
@@ -38,70 +35,6 @@ _BACKOFF_MOST_S: Final = 30.0
 _CONNACK_WITHIN_S: Final = 10.0
 _SESSION_NEVER_EXPIRES: Final = 0xFFFFFFFF
 """MQTT 5 §3.1.2.11.2: with the largest value the session does not expire."""
-
-
-class Protocol(Enum):
-    """Which MQTT to speak."""
-
-    AUTO = "auto"
-    """3.1.1 first, which costs half as much to read (ADR 0019); 5 where the broker refuses it."""
-    V5 = "5"
-    V311 = "3"
-
-
-@dataclass(frozen=True, slots=True)
-class BrokerAddress:
-    """Where the broker is and who we are to it."""
-
-    host: str
-    port: int
-    user: str | None
-    password: str | None
-
-    @classmethod
-    def from_url(cls, url: str) -> "BrokerAddress":
-        """Read ``mqtt://user:password@host:port``.
-
-        Raises:
-            InvalidInputError: the URL is of another form; the message leaves out what may be secret.
-        """
-        parts = urlsplit(url)
-        if parts.scheme != "mqtt" or not parts.hostname:
-            message = (
-                "the broker's URL must look like mqtt://user:password@host:1883 (user and password may be left out)"
-            )
-            raise InvalidInputError(message)
-        user = None if parts.username is None else unquote(parts.username)
-        password = None if parts.password is None else unquote(parts.password)
-        return cls(parts.hostname, parts.port or 1883, user, password)
-
-
-@dataclass(frozen=True, slots=True)
-class SubscriberOptions:
-    """What a subscriber needs to know."""
-
-    broker: BrokerAddress
-    client_id: str
-    """Stable: the broker keeps the session under it."""
-    filters: tuple[str, ...]
-    heartbeats: Mapping[str, str]
-    """Heartbeat topic → source name."""
-    protocol: Protocol = Protocol.AUTO
-    receive_maximum: int = 2000
-    """Messages outstanding at once (MQTT 5 Receive Maximum)."""
-    inbox_max_bytes: int = 64 * 1024 * 1024
-    heartbeat_s: float = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class Connected:
-    """Told when a connection stands."""
-
-    protocol: Protocol
-    session_present: bool
-    """The broker still knew our session, and so kept what came in between."""
-    expected_session: bool
-    """It should have known it: this process had been connected before."""
 
 
 class Subscriber:
@@ -131,6 +64,7 @@ class Subscriber:
         self._ended: asyncio.Future[str] | None = None
         self._answered: asyncio.Future[None] | None = None
         self._was_connected = False
+        self._session_present = False
         self._connected = False
         self._received = 0
         self.redelivered_in_hand = 0
@@ -274,6 +208,7 @@ class Subscriber:
         client.on_socket_register_write = register_write
         client.on_socket_unregister_write = unregister_write
         client.on_connect = self._connect_answered
+        client.on_subscribe = self._subscribe_answered
         client.on_disconnect = self._disconnected
         client.on_message = self._message_hook(generation)
         return client
@@ -336,18 +271,35 @@ class Subscriber:
         if reason.is_failure:
             self._end(f"the broker refused the connection: {reason}")
             return
+        self._session_present = flags.session_present
         if self._protocol is Protocol.V5:
             # Retained messages only with a new subscription: a reconnect must not replay every device's status.
             options = SubscribeOptions(qos=1, retainHandling=1)
             client.subscribe([(name, options) for name in self._options.filters])
-        elif not (flags.session_present and self._was_connected):
+        elif flags.session_present and self._was_connected:
             # Over 3.1.1 every subscription brings all retained status messages again; the session still has ours.
+            self._stand()
+        else:
             client.subscribe([(name, 1) for name in self._options.filters])
+
+    def _subscribe_answered(
+        self, _client: paho.Client, _data: Any, _mid: int, reasons: list[ReasonCode], _props: Properties | None
+    ) -> None:
+        if any(reason.is_failure for reason in reasons):
+            # Connected and deaf would look healthy.
+            self._end(
+                f"the broker refused a subscription ({', '.join(str(reason) for reason in reasons)}): see its ACL"
+            )
+            return
+        self._stand()
+
+    def _stand(self) -> None:
+        """Connected and subscribed: what is published from now on reaches us."""
         self._connected = True
-        self._on_connected(Connected(self._protocol, flags.session_present, self._was_connected))
+        self._on_connected(Connected(self._protocol, self._session_present, self._was_connected))
         self._was_connected = True
-        if self._answered is not None:
-            self._answered.get_loop().call_soon_threadsafe(self._answered.set_result, None)
+        if self._answered is not None and not self._answered.done():
+            self._answered.set_result(None)
 
     def _disconnected(self, _client: paho.Client, _data: Any, _flags: Any, reason: ReasonCode, _props: Any) -> None:
         self._end(f"the connection to the broker ended: {reason}")
@@ -366,7 +318,7 @@ class Subscriber:
         if sock is not None:
             self._remove(asyncio.get_running_loop(), sock)
         # Nothing of this client may call us any more: the next one is soon in its place.
-        client.on_disconnect = client.on_message = client.on_connect = None
+        client.on_disconnect = client.on_message = client.on_connect = client.on_subscribe = None
         client.on_socket_close = client.on_socket_register_write = client.on_socket_unregister_write = None
         client.disconnect()
         if sock is not None:

@@ -20,7 +20,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from domain.errors import StreetwardenError, UnavailableError
-from ingest.mqtt import BrokerAddress, Protocol
+from ingest.broker import BrokerAddress, Protocol
 
 URL_VARIABLE: Final = "STREETWARDEN_MQTT_URL"
 """The URL may hold a password, so it never stands in a command line."""

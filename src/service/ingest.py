@@ -14,9 +14,10 @@ import structlog
 from devices.catalogue import load_kinds
 from domain.clock import Clock
 from domain.errors import RefusedError
+from ingest.broker import BrokerAddress, Connected, Protocol, SubscriberOptions
 from ingest.catalogue import load_formats
 from ingest.format import Format
-from ingest.mqtt import BrokerAddress, Connected, Protocol, Subscriber, SubscriberOptions
+from ingest.mqtt import Subscriber
 from ingest.normalise import TimeBounds
 from ingest.router import Router
 from service.cases import Cases

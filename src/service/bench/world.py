@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import orjson
 
-from ingest.mqtt import Protocol
+from ingest.broker import Protocol
 from service.bench import mosquitto
 from service.bench.database import Database, connected
 from service.children import Child, Program, read_tail, running, start
