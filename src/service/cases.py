@@ -119,7 +119,6 @@ def _wishes(demands: Sequence[Demand]) -> list[TicketWish]:
             simulated=all(demand.simulated for demand in group),
             severity=min(demand.severity for demand in group),
             alerts=len(group),
-            at=min(demand.at for demand in group),
         )
         for subject, group in groups.items()
     ]

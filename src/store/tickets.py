@@ -36,7 +36,6 @@ class TicketWish:
     severity: Severity
     alerts: int
     """How many alerts of this batch join it."""
-    at: datetime
 
 
 @dataclass(slots=True)
