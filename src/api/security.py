@@ -95,6 +95,7 @@ def _holder_of(permission: Permission) -> Callable[[Caller], Awaitable[Caller]]:
 _WORDS: Final = {
     Permission.READ: "read",
     Permission.ACKNOWLEDGE: "acknowledge alerts",
+    Permission.REVIEW: "review tickets",
     Permission.REGISTER: "change the registry",
     Permission.DIAGNOSE: "see quarantine and ledger",
     Permission.MANAGE_KEYS: "manage keys",
@@ -102,6 +103,7 @@ _WORDS: Final = {
 
 Reader = Annotated[Caller, Depends(_holder_of(Permission.READ))]
 Acknowledger = Annotated[Caller, Depends(_holder_of(Permission.ACKNOWLEDGE))]
+Reviewer = Annotated[Caller, Depends(_holder_of(Permission.REVIEW))]
 Registrar = Annotated[Caller, Depends(_holder_of(Permission.REGISTER))]
 Diagnostician = Annotated[Caller, Depends(_holder_of(Permission.DIAGNOSE))]
 KeyKeeper = Annotated[Caller, Depends(_holder_of(Permission.MANAGE_KEYS))]

@@ -33,6 +33,8 @@ class Permission(StrEnum):
     """Kinds, rules, assets, devices, readings, alerts, tickets."""
     ACKNOWLEDGE = "acknowledge"
     """Take an alert on."""
+    REVIEW = "review"
+    """Decide on a ticket whose alerts late readings contradict."""
     REGISTER = "register"
     """Create and change assets, devices and fittings."""
     DIAGNOSE = "diagnose"
@@ -45,8 +47,8 @@ _READER: Final = frozenset({Permission.READ})
 
 GRANTS: Final[Mapping[Role, frozenset[Permission]]] = {
     Role.VIEWER: _READER,
-    Role.OPERATOR: _READER | {Permission.ACKNOWLEDGE},
-    Role.DISPATCHER: _READER | {Permission.ACKNOWLEDGE},
+    Role.OPERATOR: _READER | {Permission.ACKNOWLEDGE, Permission.REVIEW},
+    Role.DISPATCHER: _READER | {Permission.ACKNOWLEDGE, Permission.REVIEW},
     Role.HANDLER: _READER,
     Role.CHECKER: _READER,
     Role.ENGINEER: _READER | {Permission.ACKNOWLEDGE, Permission.REGISTER, Permission.DIAGNOSE},

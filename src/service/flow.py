@@ -19,6 +19,7 @@ from ingest.router import Router
 from service.accounts import settle_accounts
 from service.cases import Cases
 from service.known import Known, KnownDevices
+from service.late import rejudge_late
 from service.parcel import Parcel
 from service.stream import Stream, judge_stream, settle_doubtful, sort_out
 from service.told import settle_told
@@ -55,6 +56,8 @@ class FlowParts:
     """Heartbeat topic → source."""
     zone: ZoneInfo
     """The district's, for the date in case numbers."""
+    late_bound: timedelta
+    """A reading older than this when it comes is stored, and changes nothing that was decided."""
 
 
 class Flow:
@@ -99,10 +102,12 @@ class Flow:
                     return
                 streams, states = await self._lock(connection, parcels)
                 await self._tell_new_from_known(connection, streams)
-                transitions, timers = self._judge(streams, coverage)
+                amendment, timers = await rejudge_late(connection, streams, now, parts.late_bound)
+                transitions = self._judge(streams, coverage, timers)
                 await settle_told(connection, parcels, states)
                 await self._store(connection, streams, states, timers)
-                await parts.cases.settle(connection, transitions, {s.state.device_id: s.known for s in streams}, now)
+                known = {stream.state.device_id: stream.known for stream in streams}
+                await parts.cases.settle(connection, transitions, known, now, amendment)
                 held = await self._quarantine(connection, parcels)
                 await self._remember(connection, parcels)
                 tallies = settle_accounts(parcels, held, redelivered_in_hand, now)
@@ -182,15 +187,15 @@ class Flow:
             settle_doubtful(streams, await insert_readings(connection, list(unique.values())))
 
     @staticmethod
-    def _judge(streams: Sequence[Stream], coverage: Mapping[str, Coverage]) -> tuple[list[Transition], list[Timer]]:
+    def _judge(streams: Sequence[Stream], coverage: Mapping[str, Coverage], timers: list[Timer]) -> list[Transition]:
+        """Judge what is fresh; add to ``timers`` where the ticker must look earlier than it would."""
         transitions: list[Transition] = []
-        timers: list[Timer] = []
         for stream in streams:
             steps, timer = judge_stream(stream, coverage)
             transitions += steps
             if timer is not None:
                 timers.append(timer)
-        return transitions, timers
+        return transitions
 
     @staticmethod
     async def _store(

@@ -112,6 +112,7 @@ async def wire(settings: Settings, pool: Pool, clock: Clock, mqtt_url: str, know
         worker=settings.client_id,
         heartbeats=heartbeats,
         zone=settings.zone,
+        late_bound=timedelta(days=settings.late_bound_days),
     )
     subscriber = _subscriber(settings, clock, mqtt_url, formats, heartbeats, pool)
     worker = Worker(

@@ -96,8 +96,9 @@ _CHANGE: Final = """
 UPDATE ticket AS t
 SET firing = t.firing + n.joined - n.released, alerts = t.alerts + n.joined,
     severity = least(t.severity, n.severity), touched_at = $5, changed = pg_current_xact_id(),
-    state = CASE WHEN t.firing + n.joined - n.released <= 0 THEN 'resolved' ELSE t.state END,
-    resolved_at = CASE WHEN t.firing + n.joined - n.released <= 0 THEN $5 ELSE t.resolved_at END
+    -- One that waits for a person (every alert behind it is contradicted) does not resolve by itself.
+    state = CASE WHEN t.firing + n.joined - n.released <= 0 AND NOT t.review THEN 'resolved' ELSE t.state END,
+    resolved_at = CASE WHEN t.firing + n.joined - n.released <= 0 AND NOT t.review THEN $5 ELSE t.resolved_at END
 FROM unnest($1::bigint[], $2::integer[], $3::integer[], $4::smallint[]) AS n(id, joined, released, severity)
 WHERE t.id = n.id AND t.state = 'open'
 RETURNING t.id, t.number, t.state

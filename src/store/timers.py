@@ -36,8 +36,17 @@ UNION
 
 
 async def bring_forward(connection: Executor, timers: Sequence[Timer]) -> None:
-    """Make looks earlier; a later time than the one that stands changes nothing."""
-    await connection.execute(_EARLIER, *_columns(timers))
+    """Make looks earlier; a later time than the one that stands changes nothing. A device may have several."""
+    earliest: dict[int, Timer] = {}
+    for timer in timers:
+        other = earliest.setdefault(timer.device_id, timer)
+        if other is not timer:
+            earliest[timer.device_id] = Timer(
+                timer.device_id,
+                _earlier(timer.hold_due, other.hold_due),
+                _earlier(timer.silence_due, other.silence_due),
+            )
+    await connection.execute(_EARLIER, *_columns(list(earliest.values())))
 
 
 async def set_timers(connection: Executor, timers: Sequence[Timer]) -> None:
@@ -51,6 +60,10 @@ async def due_devices(
     """Devices to look at now: at most ``most`` for holds and as many for silences (none without a watermark)."""
     rows = await connection.fetch(_DUE, holds_until, silences_until, most)
     return [row[0] for row in rows]
+
+
+def _earlier(one: datetime | None, other: datetime | None) -> datetime | None:
+    return min((due for due in (one, other) if due is not None), default=None)
 
 
 def _columns(timers: Sequence[Timer]) -> tuple[list[int], list[datetime | None], list[datetime | None]]:
