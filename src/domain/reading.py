@@ -52,6 +52,8 @@ class Reading(NamedTuple):
     """The device's own counter, if it sends one."""
     extra: dict[str, object] | None
     """Values the kind does not know: counted and kept, never judged."""
+    ahead_s: float = 0.0
+    """How far ahead of ours the device's time lay before it was clamped, in seconds."""
 
 
 class Position(NamedTuple):

@@ -18,12 +18,14 @@ from ingest.delivery import Delivery
 from ingest.router import Router
 from service.accounts import settle_accounts
 from service.cases import Cases
+from service.clocks import sample_clocks
 from service.known import Known, KnownDevices
 from service.late import rejudge_late
 from service.parcel import Parcel
 from service.stream import Stream, judge_stream, settle_doubtful, sort_out
 from service.told import settle_told
 from service.understand import Bounds, aliases_of, decode_all, identify_all
+from store.clocks import add_clock_samples
 from store.connection import Executor, Pool
 from store.first_times import FirstTime, delivery_digest, recall_first_times, remember_first_times
 from store.ledger import add_tallies, load_coverage, record_outages, save_coverage, token_under_lock, write_token
@@ -108,6 +110,7 @@ class Flow:
                 await self._store(connection, streams, states, timers)
                 known = {stream.state.device_id: stream.known for stream in streams}
                 await parts.cases.settle(connection, transitions, known, now, amendment)
+                await add_clock_samples(connection, sample_clocks(streams, parcels))
                 held = await self._quarantine(connection, parcels)
                 await self._remember(connection, parcels)
                 tallies = settle_accounts(parcels, held, redelivered_in_hand, now)

@@ -38,6 +38,8 @@ class Parcel:
     duplicates: int = 0
     conflicting: int = 0
     unknown_values: int = 0
+    ahead: list[tuple[int, float]] = field(default_factory=list[tuple[int, float]])
+    """(device, seconds) of readings refused because their time lay too far ahead: what is known of those clocks."""
     clocked: bool = False
     """Its time is (partly) that of its receipt, so that a redelivery must keep the first."""
 

@@ -87,12 +87,15 @@ def _identify(parcel: Parcel, known: Devices, router: Router, bounds: Bounds) ->
     route = router.route(parcel.delivery.topic)
     failure: DecodeError | None = None
     for sample in parcel.samples:
+        device: Known | None = None
         try:
             device = _device_of(parcel.source, sample, known, None if route is None else route.address)
             reading = normalise(device.device, device.limits, sample, parcel.delivery.received_at, bounds.time)
         except DecodeError as error:
             failure = error
             parcel.rejected += 1
+            if error.reason is Reason.IN_FUTURE and device is not None and sample.at is not None:
+                parcel.ahead.append((device.device.id, (sample.at - parcel.delivery.received_at).total_seconds()))
             continue
         parcel.readings.append(reading)
         parcel.known[reading.device_id] = device

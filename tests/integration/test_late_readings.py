@@ -1,5 +1,6 @@
 """Late readings: found late, contradicted, upheld again, corrected; what becomes of tickets; what is left alone."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -39,7 +40,7 @@ class Street:
         self.ticker = Ticker(self.pool, KnownDevices(kinds), cases)
         return self
 
-    async def deliver(self, *messages: tuple[float, dict[str, object]]) -> None:
+    async def deliver(self, *messages: tuple[float, Mapping[str, object]]) -> None:
         """Settle (second, values) as one batch."""
         batch: list[Delivery] = []
         for second, values in messages:
