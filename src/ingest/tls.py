@@ -3,6 +3,7 @@
 import selectors
 import ssl
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -49,13 +50,19 @@ class TlsFiles:
 SYSTEM_TRUST: Final = TlsFiles()
 
 
+def files_from(environment: Mapping[str, str]) -> TlsFiles:
+    """Read the three settings where there is no settings object: in the simulator and in the bare receiver."""
+    ca, cert, key = (environment.get(name) for name in (CA_SETTING, CERT_SETTING, KEY_SETTING))
+    return TlsFiles(*(Path(name) if name else None for name in (ca, cert, key)))
+
+
 class _BoundedSocket(ssl.SSLSocket):
     """A socket whose handshake ends in time, and which closes itself when that fails."""
 
     def do_handshake(self, block: bool = False) -> None:  # noqa: FBT001, FBT002  # the library's signature
-        """Shake hands within ``_HANDSHAKE_WITHIN_S``."""
+        """Shake hands within the socket's timeout, and never longer than ``_HANDSHAKE_WITHIN_S``."""
         patience = self.gettimeout()
-        deadline = time.monotonic() + _HANDSHAKE_WITHIN_S
+        deadline = time.monotonic() + min(patience or _HANDSHAKE_WITHIN_S, _HANDSHAKE_WITHIN_S)
         self.setblocking(False)
         try:
             with selectors.DefaultSelector() as selector:

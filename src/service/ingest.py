@@ -14,7 +14,7 @@ import structlog
 from devices.catalogue import load_kinds
 from domain.clock import Clock
 from domain.errors import RefusedError
-from ingest.broker import BrokerAddress, Connected, Protocol, SubscriberOptions
+from ingest.broker import Connected, Protocol, SubscriberOptions
 from ingest.catalogue import load_formats
 from ingest.format import Format
 from ingest.mqtt import Subscriber
@@ -23,6 +23,7 @@ from ingest.router import Router
 from service.cases import Cases
 from service.flow import Flow, FlowParts
 from service.known import KnownDevices
+from service.neighbours import broker_address
 from service.settings import Settings
 from service.ticker import Ticker
 from service.understand import Bounds
@@ -135,7 +136,7 @@ def _subscriber(
     pool: Pool,
 ) -> Subscriber:
     options = SubscriberOptions(
-        broker=BrokerAddress.from_url(mqtt_url),
+        broker=broker_address(settings, mqtt_url),
         client_id=settings.client_id,
         filters=tuple(name for form in formats.values() for name in form.filters),
         heartbeats=heartbeats,
