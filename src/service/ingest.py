@@ -21,6 +21,7 @@ from ingest.mqtt import Subscriber
 from ingest.normalise import TimeBounds
 from ingest.router import Router
 from service.cases import Cases
+from service.contract import tell_broken_contract
 from service.flow import Flow, FlowParts
 from service.known import KnownDevices
 from service.neighbours import broker_address
@@ -68,8 +69,10 @@ async def run_ingest(settings: Settings, database_url: str, mqtt_url: str) -> No
         await refuse_mixed_time(pool, clock)
         known = KnownDevices(load_kinds())
         ingest = await wire(settings, pool, clock, mqtt_url, known)
+        contract = asyncio.create_task(tell_broken_contract(settings, mqtt_url))
         listener = asyncio.create_task(_follow_registry(pool, known))
         await _run_until_stopped(ingest, listener)
+        contract.cancel()
     finally:
         with suppress(TimeoutError):
             async with asyncio.timeout(5):

@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 import asyncpg
 import paho.mqtt.client as paho
@@ -14,6 +15,8 @@ import pytest
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from paho.mqtt.reasoncodes import ReasonCode
 
+from ingest.broker import BrokerAddress, Protocol
+from ingest.broker_check import Verdict, check_broker
 from service.children import Program, running
 from service.ports import free_port
 from service.settings import Settings
@@ -211,3 +214,18 @@ async def hear_every_source(
         for settled in ("SELECT count(*) = 1 FROM reading", "SELECT count(DISTINCT source) = 3 FROM coverage"):
             while not await pool.fetchval(settled):  # noqa: ASYNC110  # only the database can tell
                 await asyncio.sleep(0.05)
+
+
+async def test_the_broker_contract_holds(deployed: Deployed) -> None:
+    findings = await check_broker(BrokerAddress.from_url(deployed.service_url), "deployed", Protocol.AUTO)
+    told = {finding.requirement: finding.verdict for finding in findings}
+    assert told.pop("disk") is Verdict.UNSEEN
+    assert set(told.values()) == {Verdict.OK}, findings
+
+
+async def test_what_an_access_list_hides_is_no_fault_of_the_broker(deployed: Deployed) -> None:
+    stranger = f"mqtt://chirpstack:{quote(PASSWORD)}@127.0.0.1:{deployed.port}"
+    findings = await check_broker(BrokerAddress.from_url(stranger), "stranger", Protocol.AUTO)
+    told = {finding.requirement: finding for finding in findings}
+    assert told["echo"].verdict is told["rest"].verdict is Verdict.UNSEEN
+    assert "streetwarden/probe/" in told["rest"].remedy
