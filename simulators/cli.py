@@ -79,9 +79,9 @@ def run(
     faults: Annotated[bool, typer.Option("--faults", help="Play every fault of each kind, mixed.")] = False,
     fault_share: Annotated[float, typer.Option(min=0, max=1, help="Share of the devices that play one.")] = FAULT_SHARE,
     format_: Annotated[str, typer.Option("--format", help="What the devices speak: a source's name.")] = "native",
-    mqtt_url: Annotated[str, typer.Option(envvar="STREETWARDEN_MQTT_URL", help="mqtt://user:password@host:port")] = (
-        DEFAULT_URL
-    ),
+    mqtt_url: Annotated[
+        str, typer.Option(envvar="STREETWARDEN_MQTT_URL", help="mqtt://… or mqtts://user:password@host:port")
+    ] = (DEFAULT_URL),
     protocol: Annotated[Protocol, typer.Option(help="MQTT 5, 3 (3.1.1), or what the broker speaks.")] = Protocol.AUTO,
     ids: Annotated[Path | None, typer.Option(help="Append 'device seq' of each acknowledged message.")] = None,
     json: Annotated[Path | None, typer.Option(help="Write the summary to this file.")] = None,

@@ -14,15 +14,17 @@ import structlog
 from devices.catalogue import load_kinds
 from domain.clock import Clock
 from domain.errors import RefusedError
-from ingest.broker import BrokerAddress, Connected, Protocol, SubscriberOptions
+from ingest.broker import Connected, Protocol, SubscriberOptions
 from ingest.catalogue import load_formats
 from ingest.format import Format
 from ingest.mqtt import Subscriber
 from ingest.normalise import TimeBounds
 from ingest.router import Router
 from service.cases import Cases
+from service.contract import tell_broken_contract
 from service.flow import Flow, FlowParts
 from service.known import KnownDevices
+from service.neighbours import broker_address
 from service.settings import Settings
 from service.ticker import Ticker
 from service.understand import Bounds
@@ -67,8 +69,10 @@ async def run_ingest(settings: Settings, database_url: str, mqtt_url: str) -> No
         await refuse_mixed_time(pool, clock)
         known = KnownDevices(load_kinds())
         ingest = await wire(settings, pool, clock, mqtt_url, known)
+        contract = asyncio.create_task(tell_broken_contract(settings, mqtt_url))
         listener = asyncio.create_task(_follow_registry(pool, known))
         await _run_until_stopped(ingest, listener)
+        contract.cancel()
     finally:
         with suppress(TimeoutError):
             async with asyncio.timeout(5):
@@ -136,7 +140,7 @@ def _subscriber(
     pool: Pool,
 ) -> Subscriber:
     options = SubscriberOptions(
-        broker=BrokerAddress.from_url(mqtt_url),
+        broker=broker_address(settings, mqtt_url),
         client_id=settings.client_id,
         filters=tuple(name for form in formats.values() for name in form.filters),
         heartbeats=heartbeats,

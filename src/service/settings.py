@@ -12,6 +12,7 @@ from pydantic import Field, SecretStr, ValidationError, field_validator, model_v
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from domain.clock import Clock
+from ingest.tls import TlsFiles
 from service.clock import SimulatedClock, SystemClock
 from service.embedded.nats import is_loopback
 from service.failures import WrongSettingError
@@ -38,7 +39,13 @@ class Settings(BaseSettings):
     database_url: SecretStr | None = None
     """PostgreSQL 15 or newer; without it the service starts its own."""
     mqtt_url: SecretStr | None = None
-    """``mqtt://[user:password@]host[:port]``; without it the service starts its own broker."""
+    """``mqtt://[user:password@]host[:port]`` or ``mqtts://…``; without it the service starts its own broker."""
+    mqtt_ca: Path | None = None
+    """PEM file of the CA that signed the broker's certificate; without it the system's trust store judges."""
+    mqtt_cert: Path | None = None
+    """PEM file of our own certificate, for a broker that asks for one."""
+    mqtt_key: Path | None = None
+    """PEM file of its private key, unencrypted."""
     mqtt_protocol: Literal["auto", "5", "3"] = "auto"
     """MQTT version; ``auto`` asks the broker."""
     mqtt_host: str = "127.0.0.1"
@@ -102,6 +109,24 @@ class Settings(BaseSettings):
                 "set STREETWARDEN_MQTT_USER and STREETWARDEN_MQTT_PASSWORD, or keep 127.0.0.1"
             )
         return self
+
+    @model_validator(mode="after")
+    def _encrypted_if_meant_so(self) -> Self:
+        if self.mqtt_key and not self.mqtt_cert:
+            raise ValueError("STREETWARDEN_MQTT_KEY belongs to a certificate: set STREETWARDEN_MQTT_CERT, too")
+        url = "" if self.mqtt_url is None else self.mqtt_url.get_secret_value()
+        if (self.mqtt_ca or self.mqtt_cert) and not url.startswith("mqtts://"):
+            # Whoever names a CA believes that nobody can listen in.
+            raise ValueError(
+                "STREETWARDEN_MQTT_CA and STREETWARDEN_MQTT_CERT are for TLS, but STREETWARDEN_MQTT_URL does not begin "
+                "with mqtts://: change it, or unset them"
+            )
+        return self
+
+    @property
+    def tls_files(self) -> TlsFiles:
+        """With what to speak TLS to the broker."""
+        return TlsFiles(self.mqtt_ca, self.mqtt_cert, self.mqtt_key)
 
     @property
     def logs(self) -> Path:

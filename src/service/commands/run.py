@@ -83,7 +83,8 @@ def start_everything(settings: Settings, supervisor: Supervisor, *, devices: int
 def welcome(settings: Settings, neighbours: Neighbours, key: str | None, devices: int) -> str:
     """What the person at the terminal needs next."""
     api = api_url(settings)
-    broker = neighbours.mqtt_url.partition("://")[2].rpartition("@")[2]
+    scheme, _, rest = neighbours.mqtt_url.partition("://")
+    broker = f"{scheme}://{rest.rpartition('@')[2]}"
     shown = key or "made elsewhere; `streetwarden key new` makes another"
     lines = [
         "",
@@ -92,7 +93,7 @@ def welcome(settings: Settings, neighbours: Neighbours, key: str | None, devices
         f"api   {api}",
         f"key   {shown}",
         f"docs  {api}/docs",
-        f"mqtt  mqtt://{broker}",
+        f"mqtt  {broker}",
         f"fleet {devices} simulated devices" if devices else "fleet none",
         f"data  {settings.data_dir} (logs in {settings.logs})",
         "",
