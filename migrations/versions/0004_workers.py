@@ -10,14 +10,18 @@ CREATE TABLE worker_session (
     client_id     text PRIMARY KEY,
     shared        boolean NOT NULL,
     filters       text[] NOT NULL,
-    state         text NOT NULL DEFAULT 'active' CHECK (state IN ('active', 'draining')),
+    state         text NOT NULL DEFAULT 'active' CHECK (state IN ('active', 'ended', 'draining')),
     since         timestamptz NOT NULL,
     subscribed_at timestamptz,
+    registered_at timestamptz NOT NULL DEFAULT now(),
     seen_at       timestamptz
 );
 COMMENT ON TABLE worker_session IS
     'Sessions that the broker keeps for us: written before the first connection, removed when the session has ended';
 COMMENT ON COLUMN worker_session.filters IS 'Every filter the session may still be subscribed to';
+COMMENT ON COLUMN worker_session.state IS
+    'active; ended: its worker has ended in good order; draining: takes nothing new, and will be ended at the broker';
+COMMENT ON COLUMN worker_session.registered_at IS 'By the clock of the database: when its worker last started';
 COMMENT ON COLUMN worker_session.subscribed_at IS 'When its last subscription stood; NULL: never yet';
 COMMENT ON COLUMN worker_session.seen_at IS
     'By the clock of the database: when its worker last said that it is connected';

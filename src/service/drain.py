@@ -24,11 +24,9 @@ from store.connection import Pool
 from store.failures import Failure, failure_of
 from store.migrate import require_current_schema
 from store.pool import open_pool
-from store.worker_sessions import find_session, forget_worker, list_sessions, remove_session
+from store.worker_sessions import GONE_S, find_session, forget_worker, list_sessions, remove_session
 
 _LOOK_EVERY_S: Final = 0.1
-_ALIVE_S: Final = 12.0
-"""A worker says every two seconds that it is connected; longer unseen, it is gone."""
 _END_WITHIN_S: Final = 10.0
 
 log = structlog.get_logger()
@@ -73,11 +71,11 @@ async def _require_idle(pool: Pool, client_id: str) -> bool:
         if session is None:
             names = ", ".join(one.client_id for one in await list_sessions(pool)) or "none"
             raise NotFoundError(f"No session {client_id} is known; those known are: {names}.")
-        if session.unseen_s is None or session.unseen_s > _ALIVE_S:
+        if session.idle:
             return session.shared
         if patience:
             # It may have been killed a moment ago.
-            await asyncio.sleep(_ALIVE_S - session.unseen_s + 0.5)
+            await asyncio.sleep(GONE_S - session.unseen_s + 0.5)
     raise RefusedError(f"The worker {client_id} is at work: end it first, then drain its session.")
 
 

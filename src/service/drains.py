@@ -14,7 +14,7 @@ from service.member_processes import end, how_it_ended, start_own
 from service.settings import Settings
 from store.connection import Pool
 from store.failures import Failure, failure_of
-from store.worker_sessions import list_sessions
+from store.worker_sessions import list_sessions, mark_draining
 
 _LOOK_EVERY_S: Final = 0.5
 _AGAIN_FIRST_S: Final = 5.0
@@ -37,6 +37,7 @@ async def drain_leftovers(settings: Settings, pool: Pool, taken_over: Callable[[
             sessions = [one.client_id for one in await list_sessions(pool) if is_leftover(one.client_id, settings)]
             if not sessions:
                 return
+            await mark_draining(pool, sessions)
             if not await taken_over():
                 await asyncio.sleep(_LOOK_EVERY_S)
                 continue

@@ -90,9 +90,7 @@ class Watch:
         return {
             session.client_id
             for session in sessions
-            if session.client_id != self._client_id
-            and not session.draining
-            and (session.unseen_s is None or session.unseen_s > DEAF_S)
+            if session.client_id != self._client_id and not session.draining and session.unseen_s > DEAF_S
         }
 
 

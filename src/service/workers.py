@@ -30,7 +30,6 @@ _REFUSALS: Final[Mapping[int, type[RefusedError]]] = {
     error.exit_code: error for error in (RefusedError, SchemaOutOfDateError)
 }
 """Exit codes with which another start of a worker would end, too: the settings, the schema."""
-_SEEN_S: Final = 10.0
 
 log = structlog.get_logger()
 
@@ -137,8 +136,6 @@ async def _keep(client_id: str, parent: _Parent) -> None:
 async def _all_stand(parent: _Parent) -> bool:
     """Whether every worker of the group is connected and subscribed."""
     standing = {
-        session.client_id
-        for session in await list_sessions(parent.pool)
-        if session.shared and session.subscribed_at is not None and (session.unseen_s or _SEEN_S) < _SEEN_S
+        session.client_id for session in await list_sessions(parent.pool) if session.shared and session.standing
     }
     return standing.issuperset(parent.settings.worker_ids)

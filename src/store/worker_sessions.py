@@ -2,10 +2,13 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from domain.coverage import Coverage, Stretches
 from store.connection import Executor, Pool
+
+GONE_S: Final = 12.0
+"""A worker says every two seconds that it is connected; unseen for longer than this, it is gone."""
 
 
 class WorkerSession(NamedTuple):
@@ -16,16 +19,30 @@ class WorkerSession(NamedTuple):
     """A member of the group; else it has the whole stream."""
     filters: tuple[str, ...]
     """Every filter it may still be subscribed to."""
-    draining: bool
+    state: Literal["active", "ended", "draining"]
+    """``ended``: its worker has ended in good order; ``draining``: it takes nothing new and will be ended."""
     since: datetime
     subscribed_at: datetime | None
-    unseen_s: float | None
-    """Seconds since its worker last said that it is connected, by the database's clock; ``None``: never."""
+    unseen_s: float
+    """Seconds since its worker started or last said that it is connected, by the database's clock."""
+    standing: bool
+    """Its worker has said so since its last start, and within the last seconds."""
+
+    @property
+    def draining(self) -> bool:
+        """Whether it takes nothing new."""
+        return self.state == "draining"
+
+    @property
+    def idle(self) -> bool:
+        """Whether nobody works under this name: its worker said that it ended, or has said nothing for long."""
+        return self.state != "active" or self.unseen_s > GONE_S
 
 
 _COLUMNS: Final = """
-client_id, shared, filters, state = 'draining', since, subscribed_at,
-extract(epoch FROM clock_timestamp() - seen_at)::float8
+client_id, shared, filters, state, since, subscribed_at,
+extract(epoch FROM clock_timestamp() - greatest(seen_at, registered_at))::float8,
+coalesce(seen_at > registered_at AND seen_at > clock_timestamp() - interval '10 s', false)
 """
 
 _FIND: Final = f"SELECT {_COLUMNS} FROM worker_session WHERE client_id = $1"
@@ -33,7 +50,8 @@ _LIST: Final = f"SELECT {_COLUMNS} FROM worker_session ORDER BY client_id"
 
 _REGISTER: Final = """
 INSERT INTO worker_session AS s (client_id, shared, filters, state, since) VALUES ($1, $2, $3, $4, $5)
-ON CONFLICT (client_id) DO UPDATE SET shared = excluded.shared, filters = excluded.filters, state = excluded.state
+ON CONFLICT (client_id) DO UPDATE SET
+    shared = excluded.shared, filters = excluded.filters, state = excluded.state, registered_at = clock_timestamp()
 """
 
 _SUBSCRIBED: Final = "UPDATE worker_session SET subscribed_at = $2, filters = $3 WHERE client_id = $1"
@@ -55,7 +73,13 @@ _FORGET: Final = (
 
 _REMOVE: Final = "DELETE FROM worker_session WHERE client_id = $1"
 
-_GONE: Final = "UPDATE worker_session SET seen_at = NULL WHERE client_id = $1"
+_GONE: Final = "UPDATE worker_session SET state = 'ended' WHERE client_id = $1 AND state = 'active'"
+
+_DRAIN: Final = """
+UPDATE worker_session SET state = 'draining'
+ WHERE client_id = ANY($1::text[])
+   AND (state = 'ended' OR extract(epoch FROM clock_timestamp() - greatest(seen_at, registered_at)) > $2)
+"""
 
 
 async def find_session(connection: "Executor | Pool", client_id: str) -> WorkerSession | None:
@@ -101,6 +125,11 @@ async def load_others(connection: Executor, client_id: str) -> dict[str, Stretch
 async def mark_gone(pool: Pool, client_id: str) -> None:
     """Its worker has ended in good order."""
     await pool.execute(_GONE, client_id)
+
+
+async def mark_draining(pool: Pool, client_ids: Sequence[str]) -> None:
+    """Nobody shall work under these names any more, and nobody does: that their workers are gone is no outage."""
+    await pool.execute(_DRAIN, list(client_ids), GONE_S)
 
 
 async def forget_worker(pool: Pool, client_id: str) -> None:
