@@ -69,6 +69,8 @@ class SubscriberOptions:
     filters: tuple[str, ...]
     heartbeats: Mapping[str, str]
     """Heartbeat topic → source name."""
+    unwanted: tuple[str, ...] = ()
+    """Filters of an earlier start, given up once those wanted stand: under both, every message would come twice."""
     protocol: Protocol = Protocol.AUTO
     receive_maximum: int = 2000
     """Messages outstanding at once (MQTT 5 Receive Maximum)."""

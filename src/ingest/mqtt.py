@@ -15,8 +15,7 @@ from functools import partial
 from typing import Any, Final
 
 import paho.mqtt.client as paho
-from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
-from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.enums import MQTTErrorCode
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
@@ -26,7 +25,8 @@ from domain.errors import RefusedError
 from domain.instants import to_micros
 from ingest.broker import Connected, Protocol, SubscriberOptions
 from ingest.delivery import Delivery
-from ingest.tls import explain, explain_silence, make_context
+from ingest.session_client import connect, make_client
+from ingest.tls import explain, explain_silence
 
 _READS_PER_WAKE: Final = 500
 """Packets read before the loop may do something else: large enough to amortise the wake-up, small enough for others."""
@@ -34,8 +34,6 @@ _MISC_EVERY_S: Final = 1.0
 _BACKOFF_FIRST_S: Final = 0.2
 _BACKOFF_MOST_S: Final = 30.0
 _CONNACK_WITHIN_S: Final = 10.0
-_SESSION_NEVER_EXPIRES: Final = 0xFFFFFFFF
-"""MQTT 5 §3.1.2.11.2: with the largest value the session does not expire."""
 
 
 class Subscriber:
@@ -69,7 +67,8 @@ class Subscriber:
         self._ended: asyncio.Future[str] | None = None
         self._answered: asyncio.Future[None] | None = None
         self._was_connected = False
-        self._session_present = False
+        self._subscribed = False
+        self._session_lost = False
         self._connected = False
         self._received = 0
         self.redelivered_in_hand = 0
@@ -79,6 +78,11 @@ class Subscriber:
     def connected(self) -> bool:
         """Whether a connection stands and is subscribed."""
         return self._connected
+
+    @property
+    def paused(self) -> bool:
+        """Whether we ourselves hold the connection off, until the backlog is settled."""
+        return self._outstanding_bytes >= self._options.inbox_max_bytes
 
     @property
     def outstanding(self) -> int:
@@ -182,34 +186,13 @@ class Subscriber:
         return stood, why
 
     def _open(self, client: paho.Client) -> None:
-        broker = self._options.broker
-        if broker.tls is not None:
-            # Read anew for each connection, so that a renewed certificate needs no restart.
-            client.tls_set_context(make_context(broker.tls))  # pyright: ignore[reportUnknownMemberType]  # paho leaves it open
+        if self._options.broker.tls is not None:
             client.on_log = self._logged
-        if self._protocol is Protocol.V5:
-            properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]  # paho leaves it untyped
-            properties.SessionExpiryInterval = _SESSION_NEVER_EXPIRES
-            properties.ReceiveMaximum = self._options.receive_maximum
-            client.connect(
-                broker.host, broker.port, self._options.keepalive_s, clean_start=False, properties=properties
-            )
-        else:
-            client.connect(broker.host, broker.port, self._options.keepalive_s)
+        connect(client, self._options, self._protocol)
 
     def _make_client(self, generation: int) -> paho.Client:
-        broker = self._options.broker
         loop = asyncio.get_running_loop()
-        v5 = self._protocol is Protocol.V5
-        client = paho.Client(
-            CallbackAPIVersion.VERSION2,
-            client_id=self._options.client_id,
-            clean_session=None if v5 else False,
-            protocol=MQTTProtocolVersion.MQTTv5 if v5 else MQTTProtocolVersion.MQTTv311,
-            manual_ack=True,
-        )
-        if broker.user is not None:
-            client.username_pw_set(broker.user, broker.password)
+        client = make_client(self._options, self._protocol)
 
         def register_read(_client: paho.Client, _data: Any, sock: Any) -> None:
             with contextlib.suppress(OSError):
@@ -231,6 +214,7 @@ class Subscriber:
         client.on_socket_unregister_write = unregister_write
         client.on_connect = self._connect_answered
         client.on_subscribe = self._subscribe_answered
+        client.on_unsubscribe = self._unsubscribe_answered
         client.on_disconnect = self._disconnected
         client.on_message = self._message_hook(generation)
         return client
@@ -306,19 +290,22 @@ class Subscriber:
         if reason.is_failure:
             self._end(f"the broker refused the connection: {reason}")
             return
-        self._session_present = flags.session_present
+        if not flags.session_present:
+            # Kept until it is told: this connection may break before it stands, and the next would find a session.
+            self._session_lost = True
+            self._subscribed = False
         if self._protocol is Protocol.V5:
             # Retained messages only with a new subscription: a reconnect must not replay every device's status.
             options = SubscribeOptions(qos=1, retainHandling=1)
             client.subscribe([(name, options) for name in self._options.filters])
-        elif flags.session_present and self._was_connected:
+        elif self._subscribed:
             # Over 3.1.1 every subscription brings all retained status messages again; the session still has ours.
             self._stand()
         else:
             client.subscribe([(name, 1) for name in self._options.filters])
 
     def _subscribe_answered(
-        self, _client: paho.Client, _data: Any, _mid: int, reasons: list[ReasonCode], _props: Properties | None
+        self, client: paho.Client, _data: Any, _mid: int, reasons: list[ReasonCode], _props: Properties | None
     ) -> None:
         if any(reason.is_failure for reason in reasons):
             # Connected and deaf would look healthy.
@@ -326,14 +313,24 @@ class Subscriber:
                 f"the broker refused a subscription ({', '.join(str(reason) for reason in reasons)}): see its ACL"
             )
             return
+        if self._options.unwanted and not self._subscribed and not self._session_lost:
+            client.unsubscribe(list(self._options.unwanted))
+        else:
+            self._stand()
+
+    def _unsubscribe_answered(
+        self, _client: paho.Client, _data: Any, _mid: int, _reasons: list[ReasonCode], _props: Properties | None
+    ) -> None:
+        # Whatever the reason: a filter under which the session did not stand is given up as well.
         self._stand()
 
     def _stand(self) -> None:
         """Connected and subscribed: what is published from now on reaches us."""
-        self._connected = True
+        self._connected = self._subscribed = True
         if self._client is not None:
             self._client.on_log = None  # paho would write a line for every message
-        self._on_connected(Connected(self._protocol, self._session_present, self._was_connected))
+        lost, self._session_lost = self._session_lost, False
+        self._on_connected(Connected(self._protocol, not lost, self._was_connected))
         self._was_connected = True
         if self._answered is not None and not self._answered.done():
             self._answered.set_result(None)
@@ -360,6 +357,7 @@ class Subscriber:
             self._remove(asyncio.get_running_loop(), sock)
         # Nothing of this client may call us any more: the next one is soon in its place.
         client.on_disconnect = client.on_message = client.on_connect = client.on_subscribe = None
+        client.on_unsubscribe = None
         client.on_socket_close = client.on_socket_register_write = client.on_socket_unregister_write = None
         client.disconnect()
         if sock is not None:

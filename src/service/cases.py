@@ -107,15 +107,16 @@ class Cases:
         amended: Amended,
     ) -> None:
         demands = [one for one in follows if isinstance(one, Demand)]
+        owner = {key: one.ticket_id for key, one in saved.items() if one.ticket_id is not None}
         tickets: dict[Subject, int] = {}
         news: list[TicketNews] = []
         if demands:
             day = now.astimezone(self._zone).date()
-            tickets, news = await open_or_join(connection, _wishes(demands), day, now)
+            beside = {owner[one.alert] for one in follows if one.alert in owner and not isinstance(one, Demand)}
+            tickets, news = await open_or_join(connection, _wishes(demands), day, now, beside)
             await join_tickets(connection, {one.alert: tickets[one.subject] for one in demands})
         await amended.mark_tickets(connection, tickets.values(), now)
         opened = {one.id for one in news}
-        owner = {key: one.ticket_id for key, one in saved.items() if one.ticket_id is not None}
         owner |= {one.alert: tickets[one.subject] for one in demands}
         changes = _ticket_changes(follows, owner, opened)
         if changes:

@@ -35,3 +35,8 @@ class SimulatedClock:
     def simulated(self) -> bool:
         """This is not the real time."""
         return True
+
+    @property
+    def speed(self) -> float:
+        """How many times as fast as the real time it runs."""
+        return self._speed

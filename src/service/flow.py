@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 from domain.alert import Transition
 from domain.clock import Clock
-from domain.coverage import Coverage
+from domain.coverage import Coverage, OutageCause, Stretches, heard_by_all
 from domain.instants import from_micros
 from domain.ledger import Outcome
 from ingest.delivery import Delivery
@@ -33,8 +33,9 @@ from store.quarantine import SetAside, set_aside
 from store.readings import Partitions, copy_readings, insert_readings
 from store.states import DeviceState, lock_states, save_states
 from store.timers import Timer, bring_forward
+from store.worker_sessions import load_others
 
-_HEARTBEAT_GAP = timedelta(seconds=15)
+HEARTBEAT_GAP = timedelta(seconds=15)
 """Without a heartbeat for so long, nothing could reach us: an outage, and coverage begins anew. Fifteen beats of one
 second: a busy minute delays heartbeats, an outage loses them."""
 
@@ -60,6 +61,8 @@ class FlowParts:
     """The district's, for the date in case numbers."""
     late_bound: timedelta
     """A reading older than this when it comes is stored, and changes nothing that was decided."""
+    heartbeat_gap: timedelta = HEARTBEAT_GAP
+    """The same in the time of the clock: a scenario's runs faster than the heartbeats come."""
 
 
 class Flow:
@@ -73,11 +76,20 @@ class Flow:
         """Whether a heartbeat of this process came back: everything that waited at the broker before it is settled."""
         self.coverage: dict[str, Coverage] = {}
         """Source → the stretch over which it was heard, as last committed."""
+        self.others: Mapping[str, Stretches] = {}
+        """The other workers' as of the last tick: a device's messages are spread over the sessions of all."""
 
     async def start(self) -> None:
         """Read back how far each source was heard."""
         async with self._parts.pool.acquire() as connection:
             self.coverage = await load_coverage(connection, self._parts.worker)
+        await self.hear_of_others()
+
+    async def hear_of_others(self) -> Stretches:
+        """Ask how far the other workers have heard, and return how far all of them have."""
+        async with self._parts.pool.acquire() as connection:
+            self.others = await load_others(connection, self._parts.worker)
+        return heard_by_all(self.coverage, self.others)
 
     async def settle(
         self, batch: Sequence[Delivery], token: int, redelivered_in_hand: int = 0, *, retry: bool = False
@@ -105,7 +117,7 @@ class Flow:
                 streams, states = await self._lock(connection, parcels)
                 await self._tell_new_from_known(connection, streams)
                 amendment, timers = await rejudge_late(connection, streams, now, parts.late_bound)
-                transitions = self._judge(streams, coverage, timers)
+                transitions = self._judge(streams, heard_by_all(coverage, self.others), timers)
                 await settle_told(connection, parcels, states)
                 await self._store(connection, streams, states, timers)
                 known = {stream.state.device_id: stream.known for stream in streams}
@@ -119,7 +131,7 @@ class Flow:
                 if coverage != self.coverage:
                     await save_coverage(connection, parts.worker, coverage)
                 if outages:
-                    await record_outages(connection, parts.worker, "no heartbeat came back", outages)
+                    await record_outages(connection, parts.worker, OutageCause.SILENT, outages)
                 await write_token(connection, parts.worker, token, now)
         self.heard = self.heard or coverage != self.coverage
         self.coverage = coverage
@@ -143,7 +155,7 @@ class Flow:
             stretch = coverage.get(source)
             if stretch is None:
                 coverage[source] = Coverage(beat, beat)
-            elif beat - stretch.until > _HEARTBEAT_GAP:
+            elif beat - stretch.until > self._parts.heartbeat_gap:
                 outages.append((source, stretch.until, beat))
                 coverage[source] = Coverage(beat, beat)
             elif beat > stretch.until:

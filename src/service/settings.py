@@ -21,6 +21,7 @@ PREFIX: Final = "STREETWARDEN_"
 _FOR_TESTS: Final = f"{PREFIX}TEST_"
 _SIMULATED: Final = re.compile(r"(?P<start>[^*]+)(?:\*(?P<speed>[0-9.]+))?")
 _MIB: Final = 1024 * 1024
+_LONGEST_CLIENT_ID: Final = 23
 
 
 def _default_data_dir() -> Path:
@@ -56,6 +57,8 @@ class Settings(BaseSettings):
     mqtt_password: SecretStr | None = None
     client_id: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,23}$")] = "streetwarden-ingest-1"
     """Name of this worker's session at the broker: stable, and never shared by two workers."""
+    workers: Annotated[int, Field(ge=1, le=64)] = 1
+    """Ingest workers on one shared subscription; more than one are called ``client_id`` with -1, -2 … behind it."""
     api_host: str = "127.0.0.1"
     """Where the API listens; wider than loopback it starts only if a key exists."""
     api_port: Annotated[int, Field(ge=1, le=65535)] = 8000
@@ -123,10 +126,31 @@ class Settings(BaseSettings):
             )
         return self
 
+    @model_validator(mode="after")
+    def _room_for_numbers(self) -> Self:
+        if self.workers > 1 and len(f"{self.client_id}-{self.workers}") > _LONGEST_CLIENT_ID:
+            raise ValueError(
+                f"STREETWARDEN_CLIENT_ID={self.client_id} leaves no room for the number of {self.workers} workers: a "
+                f"client id may have {_LONGEST_CLIENT_ID} characters (MQTT 3.1.1), so choose a shorter one"
+            )
+        return self
+
     @property
     def tls_files(self) -> TlsFiles:
         """With what to speak TLS to the broker."""
         return TlsFiles(self.mqtt_ca, self.mqtt_cert, self.mqtt_key)
+
+    @property
+    def worker_ids(self) -> tuple[str, ...]:
+        """The client id of each ingest worker. One alone has the name as it is, and so the session it always had."""
+        if self.workers == 1:
+            return (self.client_id,)
+        return tuple(f"{self.client_id}-{number}" for number in range(1, self.workers + 1))
+
+    @property
+    def ingest_folder(self) -> Path:
+        """Where each ingest worker writes how it is."""
+        return self.data_dir / "ingest"
 
     @property
     def logs(self) -> Path:
@@ -146,8 +170,8 @@ class Settings(BaseSettings):
         return SimulatedClock(start, speed)
 
 
-def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
-    """Read the settings.
+def load_settings(environment: Mapping[str, str] | None = None, *, workers: int | None = None) -> Settings:
+    """Read the settings; ``workers`` is what a command line says of their number.
 
     Raises:
         WrongSettingError: one is misspelt, malformed, or unsafe; the sentence names it and never shows its value.
@@ -160,7 +184,7 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
     if strange:
         raise WrongSettingError(f"There is no setting {strange[0]}; the settings are {', '.join(sorted(known))}.")
     try:
-        return Settings()
+        return Settings() if workers is None else Settings(workers=workers)
     except ValidationError as error:
         raise WrongSettingError(_sentence(error)) from None
 

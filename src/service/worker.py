@@ -145,7 +145,8 @@ class Worker:
 
     async def _tick(self) -> None:
         try:
-            while await self._ticker.look(self._clock.now(), self._flow.coverage):
+            heard = await self._flow.hear_of_others()
+            while await self._ticker.look(self._clock.now(), heard):
                 if self._subscriber.outstanding:
                     # Messages first: they may decide what the clock would.
                     break

@@ -38,6 +38,13 @@ ON CONFLICT (identity, reason) DO NOTHING
 RETURNING identity, reason
 """
 
+_LOCK: Final = """
+SELECT FROM quarantine AS q JOIN unnest($1::bytea[], $2::text[]) AS n(identity, reason)
+    ON q.identity = n.identity AND q.reason = n.reason
+ ORDER BY q.id FOR UPDATE OF q
+"""
+"""Two workers that are sent the same poison must not wait for each other in a ring; an UPDATE has no order."""
+
 _COUNT_AGAIN: Final = """
 UPDATE quarantine AS q SET count = q.count + n.more, last_seen = greatest(q.last_seen, n.seen)
 FROM unnest($1::bytea[], $2::text[], $3::bigint[], $4::timestamptz[]) AS n(identity, reason, more, seen)
@@ -81,10 +88,11 @@ async def set_aside(connection: Executor, messages: Sequence[SetAside]) -> list[
             more[key] = (count + (0 if message.again else 1), max(seen, message.received_at))
     if more:
         again = sorted(more)
+        columns = [key[0] for key in again], [key[1] for key in again]
+        await connection.fetch(_LOCK, *columns)
         await connection.execute(
             _COUNT_AGAIN,
-            [key[0] for key in again],
-            [key[1] for key in again],
+            *columns,
             [more[key][0] for key in again],
             [more[key][1] for key in again],
         )

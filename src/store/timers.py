@@ -66,7 +66,9 @@ def _earlier(one: datetime | None, other: datetime | None) -> datetime | None:
     return min((due for due in (one, other) if due is not None), default=None)
 
 
-def _columns(timers: Sequence[Timer]) -> tuple[list[int], list[datetime | None], list[datetime | None]]:
+def _columns(unsorted: Sequence[Timer]) -> tuple[list[int], list[datetime | None], list[datetime | None]]:
+    # In one order, as everything that locks rows: the registry makes looks earlier, too.
+    timers = sorted(unsorted, key=lambda timer: timer.device_id)
     return (
         [timer.device_id for timer in timers],
         [timer.hold_due for timer in timers],
