@@ -97,6 +97,7 @@ _WORDS: Final = {
     Permission.ACKNOWLEDGE: "acknowledge alerts",
     Permission.REGISTER: "change the registry",
     Permission.DIAGNOSE: "see quarantine and ledger",
+    Permission.REDRIVE: "re-drive the quarantine",
     Permission.MANAGE_KEYS: "manage keys",
 }
 
@@ -104,4 +105,5 @@ Reader = Annotated[Caller, Depends(_holder_of(Permission.READ))]
 Acknowledger = Annotated[Caller, Depends(_holder_of(Permission.ACKNOWLEDGE))]
 Registrar = Annotated[Caller, Depends(_holder_of(Permission.REGISTER))]
 Diagnostician = Annotated[Caller, Depends(_holder_of(Permission.DIAGNOSE))]
+Redriver = Annotated[Caller, Depends(_holder_of(Permission.REDRIVE))]
 KeyKeeper = Annotated[Caller, Depends(_holder_of(Permission.MANAGE_KEYS))]

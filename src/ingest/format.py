@@ -71,6 +71,8 @@ class Decoded(NamedTuple):
     samples: Sequence[Sample] = ()
     events: Sequence[EventReport] = ()
     status: StatusReport | None = None
+    relative: bool = False
+    """Whether a time of it was reckoned from the received time, so that a redelivery must keep the first."""
 
 
 IGNORED = Decoded()

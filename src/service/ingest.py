@@ -21,8 +21,10 @@ from ingest.mqtt import Subscriber
 from ingest.normalise import TimeBounds
 from ingest.router import Router
 from service.cases import Cases
+from service.chores import Chores
 from service.flow import Flow, FlowParts
 from service.known import KnownDevices
+from service.redrive import Redriver
 from service.settings import Settings
 from service.ticker import Ticker
 from service.understand import Bounds
@@ -114,10 +116,12 @@ async def wire(settings: Settings, pool: Pool, clock: Clock, mqtt_url: str, know
         zone=settings.zone,
     )
     subscriber = _subscriber(settings, clock, mqtt_url, formats, heartbeats, pool)
+    flow = Flow(parts)
     worker = Worker(
         subscriber,
-        Flow(parts),
+        flow,
         Ticker(pool, known, cases),
+        Chores(pool, clock, Redriver(parts, flow), timedelta(days=settings.quarantine_keep_days)),
         pool,
         clock,
         BatchBounds(settings.batch_max_messages, settings.batch_max_bytes),
