@@ -38,6 +38,8 @@ ACCOUNT: Final = "redrive"
 
 _AT_ONCE: Final = 500
 """Receipts of one transaction: ordinary messages wait no longer than for a batch of their own."""
+_BYTES_AT_ONCE: Final = 1024 * 1024
+"""Their payloads together: histories hold many readings each."""
 
 log = structlog.get_logger()
 
@@ -60,7 +62,7 @@ class Redriver:
             job = await open_job(connection)
             if job is None:
                 return False
-            receipts = await next_receipts(connection, job, _AT_ONCE)
+            receipts = _bounded(await next_receipts(connection, job, _AT_ONCE))
             if not receipts:
                 await finish(connection, job, self._parts.clock.now())
                 log.info("redrive_done", redrive=job.id)
@@ -117,6 +119,16 @@ class Redriver:
             if held.rejected is not None and parcel.outcome is not Outcome.QUARANTINED:
                 _narrow(parcel, held.reason, held.contained, [entry for entry, _ in held.rejected])
         return parcels
+
+
+def _bounded(receipts: Sequence[Held]) -> Sequence[Held]:
+    """As many as fit one transaction, at least one."""
+    size = 0
+    for number, held in enumerate(receipts):
+        size += len(held.payload)
+        if number and size > _BYTES_AT_ONCE:
+            return receipts[:number]
+    return receipts
 
 
 def _narrow(parcel: Parcel, reason: str, contained: int, entries: Sequence[int]) -> None:

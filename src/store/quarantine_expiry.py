@@ -10,7 +10,7 @@ _AT_ONCE: Final = 5_000
 
 _EXPIRE: Final = """
 WITH old AS MATERIALIZED (
-    SELECT id FROM quarantine WHERE last_seen < $1 AND state = 'held' ORDER BY id LIMIT $3 FOR UPDATE SKIP LOCKED
+    SELECT id FROM quarantine WHERE last_seen < $1 AND state = 'held' LIMIT $3 FOR UPDATE SKIP LOCKED
 ), receipts AS (
     DELETE FROM quarantine_receipt WHERE quarantine_id IN (SELECT id FROM old)
 )
@@ -20,7 +20,7 @@ FROM old WHERE q.id = old.id RETURNING q.id
 
 _REMOVE: Final = """
 DELETE FROM quarantine WHERE id IN (
-    SELECT id FROM quarantine WHERE last_seen < $1 AND state <> 'held' ORDER BY id LIMIT $2 FOR UPDATE SKIP LOCKED
+    SELECT id FROM quarantine WHERE last_seen < $1 AND state <> 'held' LIMIT $2 FOR UPDATE SKIP LOCKED
 ) RETURNING id
 """
 

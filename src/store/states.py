@@ -37,7 +37,7 @@ class DeviceState:
     online: bool | None
     """Its connection, as last told by its status topic; ``None`` if it never told."""
     online_at: datetime | None
-    noted: int
+    noted: int = 0
     """Of ``readings``, how many stand in the ledger of devices and days; the others are of the day of ``heard_at``."""
 
 
