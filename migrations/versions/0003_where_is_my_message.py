@@ -22,7 +22,7 @@ COMMENT ON INDEX quarantine_topic IS 'Hashed: a topic may be longer than a sorte
 
 CREATE TABLE quarantine_receipt (
     id            bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    quarantine_id bigint NOT NULL REFERENCES quarantine ON DELETE CASCADE,
+    quarantine_id bigint NOT NULL,
     received_at   timestamptz NOT NULL,
     source        text NOT NULL,
     device_id     bigint NOT NULL,
@@ -30,7 +30,8 @@ CREATE TABLE quarantine_receipt (
     rejected      jsonb
 );
 CREATE INDEX quarantine_receipt_of ON quarantine_receipt (quarantine_id, id);
-COMMENT ON TABLE quarantine_receipt IS 'One row a first receipt of a message that lies in quarantine';
+COMMENT ON TABLE quarantine_receipt IS
+    'One row a first receipt of a message in quarantine; no foreign key, which would be asked for each row of poison';
 COMMENT ON COLUMN quarantine_receipt.source IS 'The source under which the ledger counted it';
 COMMENT ON COLUMN quarantine_receipt.device_id IS 'The device under which the ledger counted it; 0: none is known';
 COMMENT ON COLUMN quarantine_receipt.rejected IS

@@ -26,8 +26,8 @@ def answer(found: Trace) -> str:
             return "It was received, understood and ignored: such messages hold no reading."
         case Verdict.NOT_CERTAIN:
             return (
-                f"Nothing of this topic is stored or in quarantine, but {found.hearing.counted.ignored} messages of "
-                f"the source {found.source} were ignored then: give the payload to tell whether this was one of them."
+                "Nothing of it is found, but the source received messages then that leave no trace: one that is "
+                "ignored (its bytes can tell), or a status that another has followed."
             )
         case Verdict.NEVER_RECEIVED:
             return _NEVER[could_hear(found)]
@@ -64,6 +64,9 @@ def _evidence(found: Trace) -> Iterator[str]:
             f"Event {event.event_class} of {name.get(event.device_id)} at {_time(event.at)}, "
             f"received {_time(event.received_at)}."
         )
+    for status in found.statuses:
+        word = "online" if status.online else "offline"
+        yield f"{name.get(status.device_id)} told at {_time(status.at)} that it is {word}."
     for alert in found.alerts:
         yield f"Alert {alert.alert_id} ({alert.rule}): {alert.step} by the reading at {_time(alert.at)}."
     for double in found.doubles:

@@ -12,6 +12,7 @@ from ingest.catalogue import load_formats
 from ingest.format import Decoded, DecodeError
 from ingest.normalise import TimeBounds, limits_of, normalise
 from ingest.router import Route, Router
+from ingest.topics import STATUS
 from store.connection import Executor, Pool
 from store.known_devices import devices_by_alias
 from store.quarantine import KEPT_BYTES, identity_of
@@ -20,6 +21,7 @@ from store.trace_views import (
     FoundEvent,
     FoundHeld,
     FoundReading,
+    FoundStatus,
     Hearing,
     RaisedAlert,
     Window,
@@ -32,6 +34,7 @@ from store.trace_views import (
     readings_around,
     readings_by_digest,
     readings_exactly,
+    status_within,
 )
 
 NO_SOURCE: Final = "none"
@@ -50,7 +53,7 @@ class Verdict(StrEnum):
     """Understood, and of no interest."""
     NEVER_RECEIVED = "never_received"
     NOT_CERTAIN = "not_certain"
-    """Nothing of the topic is found, but messages of the source were ignored then: only the bytes can tell."""
+    """Nothing of it is found, but messages that leave no trace were received by the source then."""
 
 
 class Question(NamedTuple):
@@ -74,6 +77,7 @@ class Trace(NamedTuple):
     devices: dict[int, str]
     readings: list[FoundReading]
     events: list[FoundEvent]
+    statuses: list[FoundStatus]
     alerts: list[RaisedAlert]
     doubles: list[FoundDouble]
     held: list[FoundHeld]
@@ -104,6 +108,9 @@ class _Read(NamedTuple):
     readings: list[Reading]
     ignored: bool
     relative: bool
+    events: frozenset[int]
+    """Their digests."""
+    status: bool
     refusal: str | None
 
 
@@ -126,7 +133,10 @@ async def trace(pool: Pool, kinds: Mapping[str, DeviceKind], bounds: TimeBounds,
         doubles = await doubles_around(connection, ids, window)
         if read is not None:
             doubles = [double for double in doubles if _meant(double, read)]
-        events = [] if read is not None and not _tells(decoded) else await events_around(connection, ids, window)
+        events = await events_around(connection, ids, window) if read is None or read.events else []
+        if read is not None:
+            events = [event for event in events if event.digest in read.events]
+        told = read.status if read is not None else route is not None and route.address.leaf == STATUS
         found = Trace(
             question=question,
             source=source,
@@ -135,28 +145,30 @@ async def trace(pool: Pool, kinds: Mapping[str, DeviceKind], bounds: TimeBounds,
             devices={device.id: device.name for device in devices.values()},
             readings=readings,
             events=events,
+            statuses=await status_within(connection, ids, window) if told else [],
             alerts=await alerts_of(connection, readings) if readings else [],
             doubles=doubles,
             held=held,
             refusal=None if read is None else read.refusal,
             hearing=await hearing(connection, source, window),
         )
-    return found._replace(verdict=_verdict(found, ignored=read is not None and read.ignored))
+    return found._replace(verdict=_verdict(found, ignored=read is not None and read.ignored, status=told))
 
 
-def _verdict(found: Trace, *, ignored: bool) -> Verdict:
-    window = found.window
-    if any(window.since <= reading.received_at <= window.until for reading in found.readings) or found.events:
-        return Verdict.STORED
-    if found.doubles:
-        return Verdict.DUPLICATE
-    if found.held:
-        return Verdict.QUARANTINED
-    if found.readings:
-        return Verdict.STORED  # measured in the window, and received at another time
-    if found.hearing.counted.ignored and (ignored or not found.exact):
-        return Verdict.IGNORED if ignored else Verdict.NOT_CERTAIN
-    return Verdict.NEVER_RECEIVED
+def _verdict(found: Trace, *, ignored: bool, status: bool) -> Verdict:
+    window, counted = found.window, found.hearing.counted
+    received = [one.received_at for one in found.readings] + [one.received_at for one in found.events]
+    # A status is forgotten with the next one; and of what was ignored, nothing is kept.
+    traceless = (counted.accepted and status) or (counted.ignored and not found.exact)
+    in_order = (
+        (Verdict.STORED, found.statuses or any(window.since <= at <= window.until for at in received)),
+        (Verdict.DUPLICATE, found.doubles),
+        (Verdict.QUARANTINED, found.held),
+        (Verdict.STORED, received),  # measured in the window, and received at another time
+        (Verdict.IGNORED, counted.ignored and ignored),
+        (Verdict.NOT_CERTAIN, traceless),
+    )
+    return next((verdict for verdict, evidence in in_order if evidence), Verdict.NEVER_RECEIVED)
 
 
 def _decode(route: Route | None, question: Question) -> tuple[Decoded | None, str | None]:
@@ -195,7 +207,7 @@ def _read(
 ) -> _Read:
     """Make the readings that the service would make of the bytes."""
     if decoded is None:
-        return _Read([], ignored=False, relative=False, refusal=refusal)
+        return _Read([], ignored=False, relative=False, events=frozenset(), status=False, refusal=refusal)
     readings: list[Reading] = []
     for sample in decoded.samples:
         device = devices.get((source, sample.alias))
@@ -210,7 +222,8 @@ def _read(
         except DecodeError as error:
             refusal = error.detail
     ignored = not (decoded.samples or decoded.events or decoded.status)
-    return _Read(readings, ignored, decoded.relative, refusal)
+    events = frozenset(event.digest for event in decoded.events)
+    return _Read(readings, ignored, decoded.relative, events, decoded.status is not None, refusal)
 
 
 async def _stored(connection: Executor, read: _Read, within: timedelta) -> list[FoundReading]:
@@ -237,7 +250,3 @@ def _meant(double: FoundDouble, read: _Read) -> bool:
     return (double.device_id, double.at, double.digest) in exact or any(
         (double.device_id, double.digest) == (device, digest) for device, _, digest in about
     )
-
-
-def _tells(decoded: Decoded | None) -> bool:
-    return decoded is not None and bool(decoded.events)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from hashlib import blake2b
 from typing import NamedTuple, Protocol, runtime_checkable
 
 from domain.ledger import Reason
@@ -56,6 +57,11 @@ class EventReport(NamedTuple):
     """What happened, in the publisher's vocabulary, for example ``door_opened``."""
     body: bytes
     """The whole report as canonical JSON."""
+
+    @property
+    def digest(self) -> int:
+        """64 signed bits over the body: with device and time, the event's identity."""
+        return int.from_bytes(blake2b(self.body, digest_size=8).digest(), "big", signed=True)
 
 
 class StatusReport(NamedTuple):

@@ -24,6 +24,7 @@ class DayBook:
         """Begin empty; the days are those of ``zone``."""
         self._zone = zone
         self.rows: dict[tuple[date, int], Tally] = {}
+        self._today = date.min
         self._midnight = self._next_midnight = datetime(1970, 1, 1, tzinfo=UTC)
 
     def open(self, parcels: Sequence[Parcel], states: Iterable[DeviceState]) -> None:
@@ -31,7 +32,7 @@ class DayBook:
         if not parcels:
             return
         latest = max(parcel.delivery.received_at for parcel in parcels)
-        today = latest.astimezone(self._zone).date()
+        today = self._today = latest.astimezone(self._zone).date()
         self._midnight = datetime.combine(today, time.min, self._zone).astimezone(UTC)
         self._next_midnight = datetime.combine(today + timedelta(days=1), time.min, self._zone).astimezone(UTC)
         midnight = self._midnight
@@ -69,10 +70,23 @@ class DayBook:
 
     def _enter(self, parcel: Parcel, states: Mapping[int, DeviceState], held_before: set[int]) -> None:
         received_at = parcel.delivery.received_at
+        if parcel.outcome is Outcome.QUARANTINED and parcel.held is None:
+            # Poison must stay cheap: what ``postings_of`` would say, without asking.
+            row = self._row(received_at, parcel.sender)
+            if parcel.delivery.redelivered and id(parcel) in held_before:
+                row.redelivered += 1
+            else:
+                row.quarantined += 1
+            return
         for posting in postings_of(parcel, held_before):
             posting.add_to(self._row(received_at, posting.device_id))
             if posting.account == "stored":
                 states[posting.device_id].noted += posting.number
 
     def _row(self, moment: datetime, device_id: int) -> Tally:
-        return self.rows.setdefault((moment.astimezone(self._zone).date(), device_id), Tally())
+        now = self._midnight <= moment < self._next_midnight
+        key = (self._today if now else moment.astimezone(self._zone).date(), device_id)
+        row = self.rows.get(key)
+        if row is None:
+            row = self.rows[key] = Tally()
+        return row

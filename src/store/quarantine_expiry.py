@@ -18,6 +18,7 @@ UPDATE quarantine AS q SET state = 'expired', expired_at = $2, payload = ''::byt
 FROM old WHERE q.id = old.id RETURNING q.id
 """
 
+# A row that is not held has no receipts, so none are left behind.
 _REMOVE: Final = """
 DELETE FROM quarantine WHERE id IN (
     SELECT id FROM quarantine WHERE last_seen < $1 AND state <> 'held' LIMIT $2 FOR UPDATE SKIP LOCKED

@@ -35,8 +35,17 @@ class FoundEvent(NamedTuple):
 
     device_id: int
     at: datetime
+    digest: int
     received_at: datetime
     event_class: str
+
+
+class FoundStatus(NamedTuple):
+    """The last connection status that a device told."""
+
+    device_id: int
+    online: bool
+    at: datetime
 
 
 class RaisedAlert(NamedTuple):
@@ -74,6 +83,11 @@ class FoundHeld(NamedTuple):
     redriven_at: datetime | None
     expired_at: datetime | None
     receipts: list[datetime]
+
+    def in_question(self, window: Window) -> bool:
+        """Whether it may have come in the window: unless every time at which it came is known, and lies outside."""
+        seen_then = any(window.since <= at <= window.until for at in (self.first_seen, self.last_seen, *self.receipts))
+        return seen_then or self.seen != self.held
 
 
 class Stretch(NamedTuple):
@@ -114,7 +128,7 @@ SELECT r.device_id, r.at, r.digest, r.received_at FROM reading AS r
 """
 
 _EVENTS: Final = f"""
-SELECT device_id, at, received_at, class FROM device_event
+SELECT device_id, at, digest, received_at, class FROM device_event
  WHERE device_id = ANY($1::bigint[]) AND (at BETWEEN $2 AND $3 OR received_at BETWEEN $2 AND $3)
  ORDER BY received_at LIMIT {_MOST}
 """
@@ -166,6 +180,18 @@ async def events_around(connection: Executor, devices: Sequence[int], window: Wi
     return [FoundEvent._make(row) for row in rows]
 
 
+async def status_within(connection: Executor, devices: Sequence[int], window: Window) -> list[FoundStatus]:
+    """The devices' last connection status, if it was told in the window; the ones before leave no trace."""
+    rows = await connection.fetch(
+        "SELECT device_id, online, online_at FROM device_state "
+        "WHERE device_id = ANY($1::bigint[]) AND online IS NOT NULL AND online_at BETWEEN $2 AND $3",
+        list(devices),
+        window.since,
+        window.until,
+    )
+    return [FoundStatus._make(row) for row in rows]
+
+
 async def alerts_of(connection: Executor, readings: Sequence[FoundReading]) -> list[RaisedAlert]:
     """The steps of alerts that these readings decided."""
     rows = await connection.fetch(_ALERTS, *([one[part] for one in readings] for part in range(3)))
@@ -181,13 +207,13 @@ async def doubles_around(connection: Executor, devices: Sequence[int], window: W
 async def held_of_topic(connection: Executor, topic: str, window: Window) -> list[FoundHeld]:
     """What lay or lies in quarantine of a topic, seen in the window."""
     rows = await connection.fetch(_HELD.format(which="q.topic = $1"), storable(topic), window.since, window.until)
-    return [FoundHeld._make(row) for row in rows]
+    return [held for held in (FoundHeld._make(row) for row in rows) if held.in_question(window)]
 
 
 async def held_of_identity(connection: Executor, identity: bytes, window: Window) -> list[FoundHeld]:
     """The very message in quarantine, under each of its reasons, seen in the window."""
     rows = await connection.fetch(_HELD.format(which="q.identity = $1"), identity, window.since, window.until)
-    return [FoundHeld._make(row) for row in rows]
+    return [held for held in (FoundHeld._make(row) for row in rows) if held.in_question(window)]
 
 
 class Hearing(NamedTuple):

@@ -83,6 +83,34 @@ async def test_ignored_is_certain_only_by_the_bytes(pool: Any) -> None:
     assert (await traced(pool, NOW + timedelta(hours=1), b"{}", name=command))["verdict"] == "never_received"
 
 
+async def test_events_and_status_are_found_as_long_as_they_leave_a_trace(pool: Any) -> None:
+    await register(pool, "DC-1")
+    event, status = topic("DC-1", leaf="event"), topic("DC-1", leaf="status")
+    door, lid = b'{"class": "door_opened"}', b'{"class": "lid_opened"}'
+    flow = await flow_on(pool)
+    said = [(event, door, 0), (status, b"offline", 0), (status, b"online", 200)]
+    await flow.settle(
+        [
+            Delivery(name, what, NOW + timedelta(seconds=s), 1, redelivered=False, generation=1)
+            for name, what, s in said
+        ],
+        1,
+    )
+    assert (await traced(pool, NOW, door, name=event))["events"][0]["event_class"] == "door_opened"
+    assert (await traced(pool, NOW, lid, name=event))["verdict"] == "never_received"
+    later = NOW + timedelta(seconds=190)
+    for answer in (await traced(pool, later, name=status), await traced(pool, later, b"online", name=status)):
+        assert (answer["verdict"], answer["statuses"][0]["online"]) == ("stored", True)
+    assert (await traced(pool, NOW, b"offline", name=status))["verdict"] == "not_certain"
+
+
+async def test_what_came_before_and_after_but_not_then_is_not_found(pool: Any) -> None:
+    flow = await flow_on(pool)
+    await flow.settle([delivery(b"{"), delivery(b"{", 600)], 1)
+    assert (await traced(pool, NOW + timedelta(seconds=300), b"{"))["verdict"] == "never_received"
+    assert (await traced(pool, NOW + timedelta(seconds=590), b"{"))["verdict"] == "quarantined"
+
+
 async def test_never_received_and_whether_we_could_hear(pool: Any) -> None:
     await register(pool, "DC-1")
     nothing = await traced(pool, NOW)

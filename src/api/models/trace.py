@@ -66,6 +66,14 @@ class TracedEvent(BaseModel):
     event_class: str
 
 
+class TracedStatus(BaseModel):
+    """The last connection status that a device told."""
+
+    device: str | None
+    online: bool
+    at: datetime
+
+
 class TracedAlert(BaseModel):
     """A step of an alert that a reading decided."""
 
@@ -126,6 +134,7 @@ class TraceAnswer(BaseModel):
     until: datetime
     readings: Sequence[TracedReading]
     events: Sequence[TracedEvent]
+    statuses: Sequence[TracedStatus]
     alerts: Sequence[TracedAlert]
     duplicates: Sequence[TracedDuplicate]
     quarantine: Sequence[TracedQuarantine]
@@ -159,6 +168,9 @@ class TraceAnswer(BaseModel):
                     event_class=one.event_class,
                 )
                 for one in found.events
+            ],
+            statuses=[
+                TracedStatus(device=name.get(one.device_id), online=one.online, at=one.at) for one in found.statuses
             ],
             alerts=[
                 TracedAlert(id=one.alert_id, rule=one.rule, step=one.step, reading_at=one.at) for one in found.alerts
