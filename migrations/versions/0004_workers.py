@@ -3,7 +3,7 @@
 from store.migrate import run_sql
 
 revision = "0004"
-down_revision = "0002"
+down_revision = "0003"
 
 _WORKERS = """
 CREATE TABLE worker_session (

@@ -98,6 +98,7 @@ _WORDS: Final = {
     Permission.REVIEW: "review tickets",
     Permission.REGISTER: "change the registry",
     Permission.DIAGNOSE: "see quarantine and ledger",
+    Permission.REDRIVE: "re-drive the quarantine",
     Permission.MANAGE_KEYS: "manage keys",
 }
 
@@ -106,4 +107,5 @@ Acknowledger = Annotated[Caller, Depends(_holder_of(Permission.ACKNOWLEDGE))]
 Reviewer = Annotated[Caller, Depends(_holder_of(Permission.REVIEW))]
 Registrar = Annotated[Caller, Depends(_holder_of(Permission.REGISTER))]
 Diagnostician = Annotated[Caller, Depends(_holder_of(Permission.DIAGNOSE))]
+Redriver = Annotated[Caller, Depends(_holder_of(Permission.REDRIVE))]
 KeyKeeper = Annotated[Caller, Depends(_holder_of(Permission.MANAGE_KEYS))]

@@ -39,6 +39,8 @@ class Permission(StrEnum):
     """Create and change assets, devices and fittings."""
     DIAGNOSE = "diagnose"
     """Quarantine and ledger: raw payloads may hold more than the caller should see of other organisations."""
+    REDRIVE = "redrive"
+    """Have what lies in quarantine settled again."""
     MANAGE_KEYS = "manage_keys"
     """Make, list and revoke keys."""
 
@@ -51,7 +53,7 @@ GRANTS: Final[Mapping[Role, frozenset[Permission]]] = {
     Role.DISPATCHER: _READER | {Permission.ACKNOWLEDGE, Permission.REVIEW},
     Role.HANDLER: _READER,
     Role.CHECKER: _READER,
-    Role.ENGINEER: _READER | {Permission.ACKNOWLEDGE, Permission.REGISTER, Permission.DIAGNOSE},
+    Role.ENGINEER: _READER | {Permission.ACKNOWLEDGE, Permission.REGISTER, Permission.DIAGNOSE, Permission.REDRIVE},
     Role.ADMIN: frozenset(Permission),
     Role.AUDITOR: _READER | {Permission.DIAGNOSE},
 }

@@ -19,9 +19,11 @@ from ingest.router import Router
 from service.accounts import settle_accounts
 from service.cases import Cases
 from service.clocks import sample_clocks
+from service.day_book import DayBook
 from service.known import Known, KnownDevices
 from service.late import rejudge_late
 from service.parcel import Parcel
+from service.setting_aside import quarantine
 from service.stream import Stream, judge_stream, settle_doubtful, sort_out
 from service.told import settle_told
 from service.understand import Bounds, aliases_of, decode_all, identify_all
@@ -29,7 +31,7 @@ from store.clocks import add_clock_samples
 from store.connection import Executor, Pool
 from store.first_times import FirstTime, delivery_digest, recall_first_times, remember_first_times
 from store.ledger import add_tallies, load_coverage, record_outages, save_coverage, token_under_lock, write_token
-from store.quarantine import SetAside, set_aside
+from store.ledger_devices import Double, add_device_days, record_doubles
 from store.readings import Partitions, copy_readings, insert_readings
 from store.states import DeviceState, lock_states, save_states
 from store.timers import Timer, bring_forward
@@ -105,29 +107,19 @@ class Flow:
         async with parts.pool.acquire() as connection:
             await self._recall(connection, messages)
             parcels = decode_all(messages, parts.router, parts.bounds)
-            devices = await parts.known.load(connection, aliases_of(parcels))
-            identify_all(parcels, devices, parts.router, parts.bounds)
-            await self._partitions.ensure(
-                connection, {r.at.astimezone(UTC).date() for p in parcels for r in p.readings}
-            )
+            await self.identify(connection, parcels)
             async with connection.transaction():
                 if retry and await token_under_lock(connection, parts.worker) == token:
                     self.coverage = await load_coverage(connection, parts.worker)
                     return
-                streams, states = await self._lock(connection, parcels)
-                await self._tell_new_from_known(connection, streams)
-                amendment, timers = await rejudge_late(connection, streams, now, parts.late_bound)
-                transitions = self._judge(streams, heard_by_all(coverage, self.others), timers)
-                await settle_told(connection, parcels, states)
-                await self._store(connection, streams, states, timers)
-                known = {stream.state.device_id: stream.known for stream in streams}
-                await parts.cases.settle(connection, transitions, known, now, amendment)
-                await add_clock_samples(connection, sample_clocks(streams, parcels))
-                held = await self._quarantine(connection, parcels)
+                book, held = await self.settle_parcels(connection, parcels, coverage, now)
                 await self._remember(connection, parcels)
                 tallies = settle_accounts(parcels, held, redelivered_in_hand, now)
                 if tallies:
                     await add_tallies(connection, parts.worker, tallies)
+                book.dropped(redelivered_in_hand, now)
+                if book.rows:
+                    await add_device_days(connection, parts.worker, book.rows)
                 if coverage != self.coverage:
                     await save_coverage(connection, parts.worker, coverage)
                 if outages:
@@ -135,6 +127,44 @@ class Flow:
                 await write_token(connection, parts.worker, token, now)
         self.heard = self.heard or coverage != self.coverage
         self.coverage = coverage
+
+    async def identify(self, connection: Executor, parcels: Sequence[Parcel]) -> None:
+        """Find the devices, make readings of the samples, and a place for them."""
+        parts = self._parts
+        devices = await parts.known.load(connection, aliases_of(parcels))
+        identify_all(parcels, devices, parts.router, parts.bounds)
+        await self._partitions.ensure(connection, {r.at.astimezone(UTC).date() for p in parcels for r in p.readings})
+
+    async def settle_parcels(
+        self, connection: Executor, parcels: Sequence[Parcel], coverage: Mapping[str, Coverage], now: datetime
+    ) -> tuple[DayBook, set[int]]:
+        """Judge, store, decide, set aside: the same for what the broker delivered and for what is re-driven.
+
+        Within the caller's transaction. Returns the accounts of devices, and the ids of the parcels whose message lay
+        in quarantine before.
+        """
+        book = DayBook(self._parts.zone)
+        streams, states = await self._lock(connection, parcels)
+        book.open(parcels, states.values())
+        await self._tell_new_from_known(connection, streams)
+        amendment, timers = await rejudge_late(connection, streams, now, self._parts.late_bound)
+        transitions = self._judge(streams, heard_by_all(coverage, self.others), timers)
+        await settle_told(connection, parcels, states)
+        held = await quarantine(connection, parcels)
+        book.enter(parcels, states, held)
+        await self._store(connection, streams, states, timers)
+        known = {s.state.device_id: s.known for s in streams}
+        await self._parts.cases.settle(connection, transitions, known, now, amendment)
+        await add_clock_samples(connection, sample_clocks(streams, parcels))
+        doubles = [
+            Double(r.device_id, r.at, r.digest, p.delivery.received_at, p.delivery.redelivered)
+            for p in parcels
+            if p.duplicates
+            for r in p.doubles
+        ]
+        if doubles:
+            await record_doubles(connection, doubles)
+        return book, held
 
     def _heartbeats(
         self, batch: Sequence[Delivery]
@@ -223,28 +253,6 @@ class Flow:
             await save_states(connection, list(states.values()))
         if timers:
             await bring_forward(connection, timers)
-
-    @staticmethod
-    async def _quarantine(connection: Executor, parcels: Sequence[Parcel]) -> set[int]:
-        """Set aside what has a reason; return the ids of the parcels whose message lay there before."""
-        aside = [parcel for parcel in parcels if parcel.reason is not None]
-        if not aside:
-            return set()
-        messages = [
-            SetAside(
-                parcel.source,
-                parcel.delivery.topic,
-                parcel.delivery.payload,
-                "" if parcel.reason is None else parcel.reason.value,
-                parcel.detail,
-                parcel.delivery.properties,
-                parcel.delivery.received_at,
-                parcel.delivery.redelivered,
-            )
-            for parcel in aside
-        ]
-        there = await set_aside(connection, messages)
-        return {id(parcel) for parcel, before in zip(aside, there, strict=True) if before}
 
     async def _remember(self, connection: Executor, parcels: Sequence[Parcel]) -> None:
         """Keep the received times that have become readings' times, until the broker has seen our acknowledgement."""

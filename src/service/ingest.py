@@ -21,6 +21,7 @@ from ingest.mqtt import Subscriber
 from ingest.normalise import TimeBounds
 from ingest.router import Router
 from service.cases import Cases
+from service.chores import Chores
 from service.clock import SimulatedClock
 from service.contract import tell_broken_contract
 from service.drains import drain_leftovers
@@ -29,6 +30,7 @@ from service.known import KnownDevices
 from service.neighbours import broker_address
 from service.pulse import Pulse, PulseParts
 from service.readiness import status_file
+from service.redrive import Redriver
 from service.sessions import Session
 from service.settings import Settings
 from service.ticker import Ticker
@@ -141,24 +143,23 @@ async def wire(
     cases = Cases(settings.zone)
     await cases.start(pool, [rule for kind in (*kinds.values(), OWN_KIND) for rule in kind.rules], clock.now())
     gap = HEARTBEAT_GAP * (clock.speed if isinstance(clock, SimulatedClock) else 1.0)
-    flow = Flow(
-        FlowParts(
-            pool=pool,
-            clock=clock,
-            router=Router(formats),
-            known=known,
-            cases=cases,
-            bounds=Bounds(
-                TimeBounds(timedelta(seconds=settings.future_bound_s), timedelta(days=settings.past_bound_days)),
-                MESSAGE_MAX_BYTES,
-            ),
-            worker=mine.client_id,
-            heartbeats=mine.heartbeats,
-            zone=settings.zone,
-            late_bound=timedelta(days=settings.late_bound_days),
-            heartbeat_gap=gap,
-        )
+    parts = FlowParts(
+        pool=pool,
+        clock=clock,
+        router=Router(formats),
+        known=known,
+        cases=cases,
+        bounds=Bounds(
+            TimeBounds(timedelta(seconds=settings.future_bound_s), timedelta(days=settings.past_bound_days)),
+            MESSAGE_MAX_BYTES,
+        ),
+        worker=mine.client_id,
+        heartbeats=mine.heartbeats,
+        zone=settings.zone,
+        late_bound=timedelta(days=settings.late_bound_days),
+        heartbeat_gap=gap,
     )
+    flow = Flow(parts)
     # Before the first connection: what the broker tells of our session is held against what we had heard.
     await flow.start()
     subscriber = _subscriber(settings, clock, mqtt_url, mine, flow, session)
@@ -166,6 +167,7 @@ async def wire(
         subscriber,
         flow,
         Ticker(pool, known, cases),
+        Chores(pool, clock, Redriver(parts, flow), timedelta(days=settings.quarantine_keep_days)),
         pool,
         clock,
         BatchBounds(settings.batch_max_messages, settings.batch_max_bytes),

@@ -74,6 +74,8 @@ class Settings(BaseSettings):
     """A reading older than this is quarantined."""
     late_bound_days: Annotated[float, Field(gt=0)] = 7.0
     """A reading that comes later than this is stored, and changes nothing that was decided."""
+    quarantine_keep_days: Annotated[float, Field(gt=0, le=36_500)] = 90.0
+    """What lies in quarantine loses its bytes after this, and its row after as long again."""
     batch_max_messages: Annotated[int, Field(ge=1, le=20_000)] = 2_000
     """Messages in one transaction at most."""
     batch_max_bytes: Annotated[int, Field(ge=1_024)] = 8 * _MIB

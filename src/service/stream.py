@@ -68,7 +68,7 @@ def sort_out(stream: Stream) -> None:
     last = stored
     for reading, parcel in stream.arrivals:
         if last is not None and reading.at == last.at and reading.digest == last.digest:
-            parcel.duplicates += 1
+            parcel.is_double(reading)
         elif (stored is None or reading.at > stored.at) and (decided is None or reading.at >= decided):
             stream.fresh.append(reading)
             stream.certain.append(reading)
@@ -95,7 +95,7 @@ def settle_doubtful(streams: Iterable[Stream], new: set[Identity]) -> None:
         for reading, parcel in stream.doubtful:
             identity = (reading.device_id, reading.at, reading.digest)
             if identity not in new:
-                parcel.duplicates += 1
+                parcel.is_double(reading)
                 continue
             new.discard(identity)
             place = Position(reading.at, reading.digest)

@@ -12,6 +12,7 @@ import structlog
 from domain.clock import Clock
 from ingest.delivery import Delivery
 from ingest.mqtt import Subscriber
+from service.chores import Chores
 from service.flow import Flow
 from service.ticker import Ticker
 from store.connection import Pool
@@ -44,6 +45,7 @@ class Worker:
         subscriber: Subscriber,
         flow: Flow,
         ticker: Ticker,
+        chores: Chores,
         pool: Pool,
         clock: Clock,
         bounds: BatchBounds,
@@ -53,6 +55,7 @@ class Worker:
         self._subscriber = subscriber
         self._flow = flow
         self._ticker = ticker
+        self._chores = chores
         self._pool = pool
         self._clock = clock
         self._bounds = bounds
@@ -150,6 +153,7 @@ class Worker:
                 if self._subscriber.outstanding:
                     # Messages first: they may decide what the clock would.
                     break
+            await self._chores.look(lambda: self._subscriber.outstanding > 0)
         except Exception as error:
             if failure_of(error) is Failure.STOP:
                 raise

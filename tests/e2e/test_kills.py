@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.books import deviations
 from tests.support.brokers import Broker
 from tests.support.publishing import until
 
@@ -116,6 +117,7 @@ async def test_nothing_acknowledged_is_lost_or_settled_twice(
     assert ledger["stored"] == len(stored)
     counted = await pool.fetchval("SELECT sum(readings)::int FROM device_state")
     assert counted == len(stored), "the devices' own counts differ from what is stored"
+    assert await deviations(pool) == []
 
 
 async def _all_stored(pool: Any, messages: int) -> bool:
