@@ -10,7 +10,7 @@ from typing import Final
 import structlog
 
 from domain.errors import RefusedError
-from ingest.broker import BrokerAddress
+from ingest.broker import BrokerAddress, Protocol
 from ingest.probe import shared_subscription_delivers
 from service.drains import drain_leftovers
 from service.ingest import refuse_mixed_time
@@ -54,7 +54,7 @@ async def run_workers(settings: Settings, database_url: str, mqtt_url: str) -> N
         SharedSubscriptionError: the broker's shared subscription does not deliver.
         StreetwardenError: the database or broker cannot be reached, or the schema is another.
     """
-    await require_shared_subscription(broker_address(settings, mqtt_url), settings.workers)
+    await require_shared_subscription(settings, broker_address(settings, mqtt_url))
     pool = await open_pool(database_url, application_name=f"{settings.client_id} parent", max_size=1)
     try:
         await require_current_schema(pool)
@@ -66,16 +66,16 @@ async def run_workers(settings: Settings, database_url: str, mqtt_url: str) -> N
                 await pool.close()
 
 
-async def require_shared_subscription(broker: BrokerAddress, workers: int) -> None:
+async def require_shared_subscription(settings: Settings, broker: BrokerAddress) -> None:
     """Refuse unless the broker's shared subscription was seen to deliver.
 
     Raises:
         SharedSubscriptionError: it does not.
         UnavailableError: the broker cannot be reached.
     """
-    if not await shared_subscription_delivers(broker):
+    if not await shared_subscription_delivers(broker, protocol=Protocol(settings.mqtt_protocol)):
         raise SharedSubscriptionError(
-            f"{workers} ingest workers need a shared subscription, and the broker at {broker} "
+            f"{settings.workers} ingest workers need a shared subscription, and the broker at {broker} "
             "does not deliver what it grants under one ($share/…): set STREETWARDEN_WORKERS=1, or take a broker with "
             "shared subscriptions, such as mosquitto or EMQX."
         )

@@ -16,7 +16,7 @@ import typer
 from service.admin_key import ensure_admin_key
 from service.children import Program, read_tail
 from service.data_dir import held
-from service.failures import EXIT_CODES, ChildDiedError
+from service.failures import EXIT_CODES, ChildDiedError, WrongSettingError
 from service.neighbours import embedded_nats, embedded_postgres
 from service.ports import require_free_port
 from service.settings import PREFIX, Settings, load_settings
@@ -54,6 +54,11 @@ def run(
 ) -> None:
     """Start database, broker, ingest, API and a simulated fleet; stop them all with Ctrl-C."""
     settings = load_settings()
+    if settings.workers > 1 and settings.mqtt_url is None:
+        raise WrongSettingError(
+            "STREETWARDEN_WORKERS is above 1, and the embedded broker grants a shared subscription and delivers "
+            "nothing: leave it at 1, or name a broker with STREETWARDEN_MQTT_URL."
+        )
     with held(settings.data_dir), Supervisor() as supervisor:
         require_free_port(settings.api_host, settings.api_port, purpose="the API", setting=f"{PREFIX}API_PORT")
         start_everything(settings, supervisor, devices=0 if no_fleet else fleet)
