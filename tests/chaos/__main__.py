@@ -1,0 +1,73 @@
+"""``python -m tests.chaos``: kills under load, outages, poison; each a command, each with an exit code that says it."""
+
+import random
+import tempfile
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+from rich.console import Console
+
+from tests.chaos import report
+from tests.chaos.kills import Order, Progress, Result, run
+from tests.chaos.world import CONFIGURATIONS
+
+DEVICES: Final = 720
+"""A multiple of what the stream asks for; at 2,200 messages a second each device reports three times a second."""
+RATE: Final = 2200.0
+"""Planned a second: what was acknowledged, the outages of the broker included, must not fall below 2,000."""
+
+app: Final = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__)
+console: Final = Console()
+
+Workdir = Annotated[Path | None, typer.Option(help="Where the data lies, and stays; else a temporary folder.")]
+Seed = Annotated[int | None, typer.Option(envvar="CHAOS_SEED", help="Decides moments, victims and faults.")]
+
+
+@app.callback()
+def chaos() -> None:
+    """Kills, outages and poison against the real programs; nothing of it touches data of yours."""
+
+
+@app.command()
+def kills(
+    configuration: Annotated[list[str] | None, typer.Argument(help=f"Any of {', '.join(CONFIGURATIONS)}.")] = None,
+    count: Annotated[int, typer.Option("--kills", envvar="CHAOS_KILLS", min=1, help="Kills a configuration.")] = 100,
+    seed: Seed = None,
+    rate: Annotated[float, typer.Option(envvar="CHAOS_RATE", min=1, help="Messages a second.")] = RATE,
+    devices: Annotated[int, typer.Option(help="A multiple of 48.")] = DEVICES,
+    pause: Annotated[float, typer.Option(envvar="CHAOS_PAUSE_S", help="Longest time between two kills, s.")] = 4.0,
+    workdir: Workdir = None,
+) -> None:
+    """Kill ingest, broker and database in turn at random moments; then check every promise."""
+    chosen = seed if seed is not None else random.SystemRandom().randrange(10**6)
+    names = configuration or [name for name, one in CONFIGURATIONS.items() if not one.loss_is_told]
+    console.print(f"seed {chosen} (CHAOS_SEED={chosen} repeats it), {count} kills each: {', '.join(names)}")
+    results: list[Result] = []
+    for name in names:
+        results.append(_one(Order(CONFIGURATIONS[name], count, chosen, rate, devices, pause), workdir))
+        console.print(report.table(results[-1:]))
+    if len(results) > 1:
+        console.print(report.table(results))
+    path = report.write("kills", [report.as_data(result) for result in results])
+    wrong = report.violations(console, results)
+    console.print(f"written to {path.relative_to(report.ROOT)}")
+    raise typer.Exit(1 if wrong else 0)
+
+
+def _one(order: Order, workdir: Path | None) -> Result:
+    name = order.configuration.name
+    with report.bar(console) as bar:
+        task = bar.add_task(name, total=None, told="starts")
+
+        def watch(progress: Progress) -> None:
+            bar.update(task, told=report.line(progress, order.kills))
+
+        if workdir is not None:
+            return run(order, workdir / name, watch)
+        with tempfile.TemporaryDirectory(prefix=f"chaos-{name}-") as folder:
+            return run(order, Path(folder), watch)
+
+
+if __name__ == "__main__":
+    app()
