@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import Final
 
 import structlog
@@ -23,6 +24,7 @@ from ingest.router import Router
 from service.cases import Cases
 from service.flow import Flow, FlowParts
 from service.known import KnownDevices
+from service.patience import patiently
 from service.settings import Settings
 from service.ticker import Ticker
 from service.understand import Bounds
@@ -61,12 +63,12 @@ async def run_ingest(settings: Settings, database_url: str, mqtt_url: str) -> No
     # A batch makes thousands of objects that die with it; the collector would look through them all again and again.
     gc.set_threshold(_COLLECT_AFTER, 20, 100)
     clock = settings.clock()
-    pool = await open_pool(database_url, application_name=settings.client_id, max_size=4)
+    pool = await patiently(partial(open_pool, database_url, application_name=settings.client_id, max_size=4))
     try:
-        await require_current_schema(pool)
-        await refuse_mixed_time(pool, clock)
+        await patiently(partial(require_current_schema, pool))
+        await patiently(partial(refuse_mixed_time, pool, clock))
         known = KnownDevices(load_kinds())
-        ingest = await wire(settings, pool, clock, mqtt_url, known)
+        ingest = await patiently(partial(wire, settings, pool, clock, mqtt_url, known))
         listener = asyncio.create_task(_follow_registry(pool, known))
         await _run_until_stopped(ingest, listener)
     finally:
