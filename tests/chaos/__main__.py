@@ -2,6 +2,8 @@
 
 import random
 import tempfile
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -10,6 +12,8 @@ from rich.console import Console
 
 from tests.chaos import report
 from tests.chaos.kills import Order, Progress, Result, run
+from tests.chaos.outage_report import outage_data, outage_table
+from tests.chaos.outages import Away, OutageOrder, run_outage
 from tests.chaos.world import CONFIGURATIONS
 
 DEVICES: Final = 720
@@ -21,6 +25,9 @@ app: Final = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc_
 console: Final = Console()
 
 Workdir = Annotated[Path | None, typer.Option(help="Where the data lies, and stays; else a temporary folder.")]
+Configured = Annotated[str, typer.Option("--configuration", help=f"One of {', '.join(CONFIGURATIONS)}.")]
+AwaySeconds = Annotated[float, typer.Option("--away", envvar="CHAOS_AWAY_S", min=1, help="How long, s.")]
+InboxMib = Annotated[int, typer.Option("--inbox-mib", min=1, help="Cap on what was received and not committed.")]
 Seed = Annotated[int | None, typer.Option(envvar="CHAOS_SEED", help="Decides moments, victims and faults.")]
 
 
@@ -40,7 +47,7 @@ def kills(
     workdir: Workdir = None,
 ) -> None:
     """Kill ingest, broker and database in turn at random moments; then check every promise."""
-    chosen = seed if seed is not None else random.SystemRandom().randrange(10**6)
+    chosen = _seed(seed)
     names = configuration or [name for name, one in CONFIGURATIONS.items() if not one.loss_is_told]
     console.print(f"seed {chosen} (CHAOS_SEED={chosen} repeats it), {count} kills each: {', '.join(names)}")
     results: list[Result] = []
@@ -50,23 +57,73 @@ def kills(
     if len(results) > 1:
         console.print(report.table(results))
     path = report.write("kills", [report.as_data(result) for result in results])
-    wrong = report.violations(console, results)
+    for result in results:
+        report.violations(console, result.order.configuration.name, result.violations)
     console.print(f"written to {path.relative_to(report.ROOT)}")
-    raise typer.Exit(1 if wrong else 0)
+    raise typer.Exit(1 if any(result.violations for result in results) else 0)
+
+
+@app.command("database-away")
+def database_away(
+    configuration: Configured = "mosquitto",
+    away: AwaySeconds = 60.0,
+    seed: Seed = None,
+    inbox: InboxMib = 64,
+    workdir: Workdir = None,
+) -> None:
+    """Stop the database for a while under load."""
+    _outage(Away.DATABASE, configuration, away, seed, inbox, workdir)
+
+
+@app.command("broker-away")
+def broker_away(
+    configuration: Configured = "mosquitto",
+    away: AwaySeconds = 60.0,
+    seed: Seed = None,
+    inbox: InboxMib = 64,
+    workdir: Workdir = None,
+) -> None:
+    """Stop the broker for a while under load."""
+    _outage(Away.BROKER, configuration, away, seed, inbox, workdir)
+
+
+def _outage(
+    who: Away, configuration: str, away_s: float, seed: int | None, inbox_mib: int, workdir: Path | None
+) -> None:
+    order = OutageOrder(who, CONFIGURATIONS[configuration], away_s, seed=_seed(seed), inbox_mib=inbox_mib)
+    console.print(f"{who} away for {away_s:.0f} s beside {configuration}, seed {order.seed}")
+    with _folder(workdir, f"{who}-away") as folder, console.status("publishing, stopping, catching up"):
+        result = run_outage(order, folder)
+    console.print(outage_table(result))
+    path = report.write(f"{who}-away", outage_data(result))
+    report.violations(console, configuration, result.violations)
+    console.print(f"written to {path.relative_to(report.ROOT)}")
+    raise typer.Exit(1 if result.violations else 0)
+
+
+def _seed(asked: int | None) -> int:
+    return asked if asked is not None else random.SystemRandom().randrange(10**6)
+
+
+@contextmanager
+def _folder(workdir: Path | None, name: str) -> Generator[Path]:
+    """A folder that stays, or one that does not."""
+    if workdir is not None:
+        yield workdir / name
+        return
+    with tempfile.TemporaryDirectory(prefix=f"chaos-{name}-") as folder:
+        yield Path(folder)
 
 
 def _one(order: Order, workdir: Path | None) -> Result:
     name = order.configuration.name
-    with report.bar(console) as bar:
+    with report.bar(console) as bar, _folder(workdir, name) as folder:
         task = bar.add_task(name, total=None, told="starts")
 
         def watch(progress: Progress) -> None:
             bar.update(task, told=report.line(progress, order.kills))
 
-        if workdir is not None:
-            return run(order, workdir / name, watch)
-        with tempfile.TemporaryDirectory(prefix=f"chaos-{name}-") as folder:
-            return run(order, Path(folder), watch)
+        return run(order, folder, watch)
 
 
 if __name__ == "__main__":

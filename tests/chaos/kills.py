@@ -12,7 +12,7 @@ from store.pool import open_pool
 from tests.chaos import checks
 from tests.chaos.checks import Check
 from tests.chaos.neighbours import OwnEnd, Victim
-from tests.chaos.reference import undisturbed, upheld
+from tests.chaos.reference import Upheld, undisturbed, upheld
 from tests.chaos.stream import Plan, Stream
 from tests.chaos.world import Configuration, Publishing, World, world
 
@@ -191,16 +191,21 @@ def _look(made: World, plan: Plan, publishing: Publishing, result: Result, total
         *(settled[1:] if tells_loss else settled),
         *checks.ledger(made, all_came=not tells_loss),
         *checks.tickets(made),
-        _ended_by_itself(result.own_ends),
+        ended_by_itself(result.own_ends),
     ]
     if not tells_loss:
         watch(_progress("undisturbed", result, len(stored)))
-        wanted = undisturbed(made, Stream(plan, result.publisher["quiet_from"]), total)
-        compared, result.alerts = checks.alerts(made.run(_upheld(made.database.url)), wanted)
+        compared, result.alerts = look_at_alerts(made, Stream(plan, result.publisher["quiet_from"]), total)
         result.checks += compared
 
 
-def _ended_by_itself(ends: list[OwnEnd]) -> Check:
+def look_at_alerts(made: World, stream: Stream, total: int) -> tuple[list[Check], dict[str, int]]:
+    """Compare the upheld alerts with those of the undisturbed run of the same messages."""
+    wanted = undisturbed(made, stream, total)
+    return checks.alerts(made.run(_upheld(made.database.url)), wanted)
+
+
+def ended_by_itself(ends: list[OwnEnd]) -> Check:
     """An ingest that gave up because a neighbour was away."""
     return Check(
         "ingest ends only when killed",
@@ -209,7 +214,7 @@ def _ended_by_itself(ends: list[OwnEnd]) -> Check:
     )
 
 
-async def _upheld(url: str) -> Any:
+async def _upheld(url: str) -> Upheld:
     pool = await open_pool(url, application_name="chaos", max_size=1, statement_timeout_s=600)
     try:
         return await upheld(pool)

@@ -218,6 +218,17 @@ class Ingest:
                     total += process.memory_info().rss
         return total / 2**20
 
+    def is_linked_to(self, port: int) -> bool:
+        """Whether the process or a child holds a connection to a port of this machine."""
+        with suppress(psutil.Error):
+            own = psutil.Process(self.pid)
+            for process in (own, *own.children(recursive=True)):
+                links = [link for link in process.net_connections(kind="tcp") if link.status == psutil.CONN_ESTABLISHED]
+                # An established link has a far end: address and port.
+                if any(link.raddr[1:] == (port,) for link in links):
+                    return True
+        return False
+
     def _own_log(self) -> str:
         with self.log.open("rb") as log:
             log.seek(self._log_from)

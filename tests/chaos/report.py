@@ -14,6 +14,7 @@ from rich.progress import Progress as Bar
 from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from tests.chaos.checks import Check
 from tests.chaos.kills import Progress, Result
 
 ROOT: Final = Path(__file__).parents[2]
@@ -82,22 +83,14 @@ def _verdict(result: Result, name: str) -> str:
     return "not asked"
 
 
-def violations(console: Console, results: list[Result]) -> int:
-    """Name everything that does not hold; how much that is."""
-    count = 0
-    for result in results:
-        for check in result.violations:
-            count += 1
-            more = f" … and {check.wrong - _IDS_SHOWN} more" if check.wrong > _IDS_SHOWN else ""
-            console.print(
-                f"[red]{result.order.configuration.name}: {check.name}: {check.wrong} against it[/red] {check.detail}",
-                highlight=False,
-            )
-            for one in check.ids[:_IDS_SHOWN]:
-                console.print(f"  {one}", highlight=False, markup=False)
-            if more:
-                console.print(f" {more}", highlight=False)
-    return count
+def violations(console: Console, where: str, wrong: list[Check]) -> None:
+    """Name everything that does not hold."""
+    for check in wrong:
+        console.print(f"[red]{where}: {check.name}: {check.wrong} against it[/red] {check.detail}", highlight=False)
+        for one in check.ids[:_IDS_SHOWN]:
+            console.print(f"  {one}", highlight=False, markup=False)
+        if check.wrong > _IDS_SHOWN:
+            console.print(f"  … and {check.wrong - _IDS_SHOWN} more", highlight=False)
 
 
 def as_data(result: Result) -> dict[str, Any]:

@@ -110,6 +110,8 @@ class World:
     environment: dict[str, str]
     runner: asyncio.Runner
     devices: int
+    began_ms: int = 0
+    """When publishing began, epoch milliseconds."""
 
     def broker_victim(self) -> BrokerVictim:
         """The broker as this configuration kills it."""
@@ -117,7 +119,8 @@ class World:
 
     def publish(self, rate: float, seed: int, folder: str = "publisher") -> tuple[Publishing, Plan]:
         """Begin to publish the stream."""
-        plan = Plan(seed=seed, devices=self.devices, rate=rate, began_ms=int(time.time() * 1000))
+        self.began_ms = int(time.time() * 1000)
+        plan = Plan(seed=seed, devices=self.devices, rate=rate, began_ms=self.began_ms)
         order = Order(self.broker.url, plan, v5=self.configuration.broker == "mosquitto")
         return Publishing(self.folder / folder, order), plan
 

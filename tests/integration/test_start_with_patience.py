@@ -56,7 +56,7 @@ async def test_patience_ends(tmp_path: Path) -> None:
         return await open_pool(f"postgresql://u:p@/d?host={tmp_path}", application_name="test")
 
     with pytest.raises(DatabaseUnavailableError):
-        await patiently(open_nothing, patience_s=0.2)
+        _ = await patiently(open_nothing, patience_s=0.2)
 
 
 async def test_what_waiting_cannot_help_is_raised_at_once() -> None:
