@@ -14,6 +14,8 @@ from tests.chaos import report
 from tests.chaos.kills import Order, Progress, Result, run
 from tests.chaos.outage_report import outage_data, outage_table
 from tests.chaos.outages import Away, OutageOrder, run_outage
+from tests.chaos.poison import PoisonOrder, Sort, run_poison
+from tests.chaos.poison_report import poison_data, poison_table
 from tests.chaos.world import CONFIGURATIONS
 
 DEVICES: Final = 720
@@ -96,6 +98,28 @@ def _outage(
         result = run_outage(order, folder)
     console.print(outage_table(result))
     path = report.write(f"{who}-away", outage_data(result))
+    report.violations(console, configuration, result.violations)
+    console.print(f"written to {path.relative_to(report.ROOT)}")
+    raise typer.Exit(1 if result.violations else 0)
+
+
+@app.command("poison")
+def poisoned(
+    sort: Annotated[Sort, typer.Argument(help="What is sent beside the ordinary traffic.")] = Sort.POISON,
+    configuration: Configured = "mosquitto",
+    seconds: Annotated[float, typer.Option(min=2, help="Without it, and then as long with it, s.")] = 30.0,
+    rate: Annotated[float, typer.Option(min=1, help="Ordinary messages a second.")] = 1000.0,
+    poison_rate: Annotated[float, typer.Option(min=1, help="The others a second.")] = 1000.0,
+    seed: Seed = None,
+    workdir: Workdir = None,
+) -> None:
+    """Send garbage or noise beside ordinary traffic, and measure what that feels of it."""
+    order = PoisonOrder(sort, CONFIGURATIONS[configuration], seconds, rate, poison_rate, _seed(seed))
+    console.print(f"{sort} beside ordinary traffic ({configuration}), seed {order.seed}")
+    with _folder(workdir, sort.value) as folder, console.status("publishing without it, then with it"):
+        result = run_poison(order, folder)
+    console.print(poison_table(result))
+    path = report.write(sort.value, poison_data(result))
     report.violations(console, configuration, result.violations)
     console.print(f"written to {path.relative_to(report.ROOT)}")
     raise typer.Exit(1 if result.violations else 0)

@@ -116,7 +116,7 @@ class Link:
         self._socket = link
         self.connections += 1
         for _, packet in self._pending.values():
-            self._outbox.append(_PUBLISH_QOS1 | _DUP)
+            self._outbox.append(packet[0] | _DUP)
             self._outbox += packet[1:]
         self.resent += len(self._pending)
         self.write()
@@ -128,25 +128,25 @@ class Link:
         body = text("MQTT") + fields + properties + text(self._client_id)
         return b"\x10" + encode_length(len(body)) + body
 
-    def send(self, messages: list[tuple[int, str, bytes]]) -> None:
+    def send(self, messages: list[tuple[int, str, bytes]], *, retain: bool = False) -> None:
         """Send new messages (number, topic, payload), not more than ``room``; first those to be sent once more."""
         again, self._again = self._again, []
         for number, tail in [*again, *((number, self._tail(topic, body)) for number, topic, body in messages)]:
-            self._outbox += self._packet(number, tail)
+            self._outbox += self._packet(number, tail, _PUBLISH_QOS1 | retain)
         self.write()
 
     def _tail(self, topic: str, payload: bytes) -> bytes:
         """Topic and payload with a gap of two zero bytes for the packet id."""
         return text(topic) + b"\0\0" + (b"\0" if self._v5 else b"") + payload
 
-    def _packet(self, number: int, tail: bytes) -> bytes:
+    def _packet(self, number: int, tail: bytes, first: int) -> bytes:
         packet_id = self._last_id % PACKET_IDS + 1
         while packet_id in self._pending:
             packet_id = packet_id % PACKET_IDS + 1
         self._last_id = packet_id
         gap = 2 + int.from_bytes(tail[:2], "big")
         body = tail[:gap] + packet_id.to_bytes(2, "big") + tail[gap + 2 :]
-        packet = bytes((_PUBLISH_QOS1,)) + encode_length(len(body)) + body
+        packet = bytes((first,)) + encode_length(len(body)) + body
         self._pending[packet_id] = (number, packet)
         return packet
 

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -42,9 +42,9 @@ class Database:
 
     name = "database"
 
-    def __init__(self, folder: Path) -> None:
-        """Where its data goes; ``revive`` starts it."""
-        self._embedded = EmbeddedPostgres(folder / "postgres", folder / "postgres.log")
+    def __init__(self, folder: Path, settings: Mapping[str, str]) -> None:
+        """Where its data goes, and what is set beside the defaults; ``revive`` starts it."""
+        self._embedded = EmbeddedPostgres(folder / "postgres", folder / "postgres.log", settings)
         self._child: Child | None = None
 
     @property

@@ -99,7 +99,7 @@ def run_outage(order: OutageOrder, folder: Path) -> OutageResult:
     """One outage from an empty folder to its checks."""
     result = OutageResult(order)
     settings = {"inbox_max_bytes": str(order.inbox_mib * 2**20)}
-    with world(folder, order.configuration, devices=order.devices, **settings) as made, _api(made) as api:
+    with world(folder, order.configuration, devices=order.devices, settings=settings) as made, _api(made) as api:
         publishing, plan = made.publish(order.rate, order.seed)
         try:
             _watch(made, publishing, api, result, -order.before_s, 0.0)

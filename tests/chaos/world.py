@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Coroutine, Generator
+from collections.abc import Coroutine, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -144,14 +144,21 @@ class World:
 
 
 @contextmanager
-def world(folder: Path, configuration: Configuration, *, devices: int, **settings: str) -> Generator[World]:
+def world(
+    folder: Path,
+    configuration: Configuration,
+    *,
+    devices: int,
+    database_settings: Mapping[str, str] | None = None,
+    settings: Mapping[str, str] | None = None,
+) -> Generator[World]:
     """Everything started and heard; stopped again when the block is left."""
     folder.mkdir(parents=True, exist_ok=True)
-    database = Database(folder)
+    database = Database(folder, database_settings or {})
     database.revive()
     try:
         with asyncio.Runner() as runner, _broker(folder, configuration.broker) as broker:
-            environment = ingest_environment(folder, database.url, broker.url, **settings)
+            environment = ingest_environment(folder, database.url, broker.url, **(settings or {}))
             run_command(environment, "migrate")
             write_fleet(folder / "fleet.csv", devices)
             run_command(environment, "import", str(folder / "fleet.csv"))

@@ -18,7 +18,7 @@ from tests.support.brokers import Broker
 
 
 def test_ingest_waits_for_a_database_that_is_started_again(tmp_path: Path, embedded_broker: Broker) -> None:
-    database = Database(tmp_path)
+    database = Database(tmp_path, {})
     database.revive()
     environment = ingest_environment(tmp_path, database.url, embedded_broker.url)
     run_command(environment, "migrate")
