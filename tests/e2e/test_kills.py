@@ -1,4 +1,4 @@
-"""Ingest, broker and database killed in turn under load, the short form of ``make chaos``: nothing is lost or double."""
+"""Ingest, broker and database killed in turn, the short form of ``make chaos``: nothing is lost or double."""
 
 import importlib.util
 import os

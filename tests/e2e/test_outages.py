@@ -1,4 +1,4 @@
-"""A neighbour away for seconds under load: the short form of ``python -m tests.chaos database-away`` and ``broker-away``."""
+"""A neighbour away for seconds: the short form of ``python -m tests.chaos database-away`` and ``broker-away``."""
 
 from pathlib import Path
 
