@@ -6,6 +6,7 @@ import signal
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import Final
 
 import structlog
@@ -28,6 +29,7 @@ from service.drains import drain_leftovers
 from service.flow import HEARTBEAT_GAP, Flow, FlowParts
 from service.known import KnownDevices
 from service.neighbours import broker_address
+from service.patience import patiently
 from service.pulse import Pulse, PulseParts
 from service.readiness import status_file
 from service.redrive import Redriver
@@ -86,12 +88,12 @@ async def run_ingest(
     # A batch makes thousands of objects that die with it; the collector would look through them all again and again.
     gc.set_threshold(_COLLECT_AFTER, 20, 100)
     clock = settings.clock()
-    pool = await open_pool(database_url, application_name=settings.client_id, max_size=4)
+    pool = await patiently(partial(open_pool, database_url, application_name=settings.client_id, max_size=4))
     try:
-        await require_current_schema(pool)
-        await refuse_mixed_time(pool, clock)
+        await patiently(partial(require_current_schema, pool))
+        await patiently(partial(refuse_mixed_time, pool, clock))
         known = KnownDevices(load_kinds())
-        ingest = await wire(settings, pool, clock, mqtt_url, known, membership)
+        ingest = await patiently(partial(wire, settings, pool, clock, mqtt_url, known, membership))
         contract = asyncio.create_task(tell_broken_contract(settings, mqtt_url))
         tasks = [*ingest.start(), asyncio.create_task(follow_registry(pool, known))]
         if membership is None:

@@ -13,6 +13,7 @@ from ingest.normalise import TimeBounds, believe_time, normalise
 from ingest.router import Router
 from service.known import Known
 from service.parcel import NO_SOURCE, Parcel
+from service.storable import ZERO_TOLD, holds_zero
 
 _UNKNOWN: Final = "no device is registered as {alias!r} for the source {source}"
 
@@ -49,6 +50,9 @@ def _decode(delivery: Delivery, router: Router, bounds: Bounds) -> Parcel:
         decoded = route.format.decode(route.address, delivery.payload, delivery.received_at)
     except DecodeError as error:
         parcel.set_aside(error.reason, error.detail)
+        return parcel
+    if holds_zero(delivery.payload, decoded):
+        parcel.set_aside(Reason.REFUSED_BY_DATABASE, ZERO_TOLD)
         return parcel
     parcel.samples = decoded.samples
     parcel.events = decoded.events

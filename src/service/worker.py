@@ -14,6 +14,7 @@ from ingest.delivery import Delivery
 from ingest.mqtt import Subscriber
 from service.chores import Chores
 from service.flow import Flow
+from service.patience import patiently
 from service.ticker import Ticker
 from store.connection import Pool
 from store.failures import Failure, failure_of
@@ -67,9 +68,7 @@ class Worker:
 
     async def run(self) -> None:
         """Work until cancelled."""
-        async with self._pool.acquire() as connection:
-            self._tokens = count(1 + (await last_token(connection, self._name) or 0))
-        await self._flow.start()
+        await patiently(self._find_place)
         loop = asyncio.get_running_loop()
         next_tick = loop.time()
         # After a start, what waits at the broker speaks first: it may clear what the clock would fire.
@@ -88,6 +87,12 @@ class Worker:
                 if self._flow.heard or loop.time() >= patience_ends:
                     await self._tick()
                 next_tick = loop.time() + _TICK_EVERY_S
+
+    async def _find_place(self) -> None:
+        """Read back where the last worker of this name left off."""
+        async with self._pool.acquire() as connection:
+            self._tokens = count(1 + (await last_token(connection, self._name) or 0))
+        await self._flow.start()
 
     async def _settle(self, batch: Sequence[Delivery]) -> None:
         """Settle a batch come what may: returns only when every message of it is committed somewhere."""
