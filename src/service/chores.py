@@ -8,6 +8,7 @@ import structlog
 
 from domain.clock import Clock
 from service.redrive import Redriver
+from store.clocks import forget_old_clocks
 from store.connection import Pool
 from store.quarantine_expiry import expire
 
@@ -37,6 +38,7 @@ class Chores:
             return
         async with self._pool.acquire() as connection:
             gone = await expire(connection, now, self._keep)
+            await forget_old_clocks(connection, now)
         if gone.any:
             log.info("quarantine_expired", emptied=gone.emptied, removed=gone.removed, duplicates=gone.doubles)
         else:

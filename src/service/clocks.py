@@ -9,8 +9,8 @@ from service.parcel import Parcel
 from service.stream import Stream
 from store.clocks import ClockSample
 
-_FIRST: Final = 32
-"""Readings of a new device that are all looked at: one that reports daily is known within a month."""
+_FIRST: Final = 8
+"""Readings of a new device that are all looked at: one that reports daily is known, drift and all, within a week."""
 _EVERY: Final = 32
 """After that one in so many; a power of two, since it is asked at every batch of every device."""
 
