@@ -9,18 +9,21 @@ from typing import Any
 
 import pytest
 
+from devices.catalogue import load_kinds
 from domain.coverage import Coverage
 from domain.errors import NotFoundError, RefusedError
 from ingest.catalogue import load_formats
 from ingest.membership import alone, in_group
+from service.cases import Cases
 from service.clock import SystemClock
 from service.drain import drain
+from service.known import KnownDevices
 from service.readiness import why_not_ready
 from service.sessions import Session
 from service.settings import Settings
 from service.ticker import Ticker
 from tests.support.brokers import Broker
-from tests.support.flow import flow_on
+from tests.support.flow import ZONE, flow_on
 from tests.support.ingest import ingesting
 from tests.support.publishing import balance, body, publish, topic, until
 from tests.support.registered import register
@@ -132,7 +135,10 @@ async def test_a_dead_worker_holds_silences_back_until_it_has_heard_as_well(pool
     last_heard = "UPDATE device_state SET heard_at = $2, source = 'native' WHERE device_id = $1"
     await pool.execute(last_heard, device, NOW - timedelta(minutes=40))
     await pool.execute("INSERT INTO device_timer (device_id, silence_due) VALUES ($1, '-infinity')", device)
-    ticker = Ticker(pool, flow._parts.known, flow._parts.cases)
+    kinds = load_kinds()
+    cases = Cases(ZONE)
+    await cases.start(pool, kinds["manhole"].rules, NOW)
+    ticker = Ticker(pool, KnownDevices(kinds), cases)
     await ticker.look(NOW, heard)
     assert await pool.fetch("SELECT FROM alert") == []
     await pool.execute("UPDATE coverage SET until = $1", NOW)
