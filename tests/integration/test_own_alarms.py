@@ -16,6 +16,7 @@ from ingest.catalogue import load_formats
 from ingest.membership import in_group
 from service.cases import Cases
 from service.clock import SystemClock
+from service.settings import Settings
 from service.watch import Watch
 from tests.support.api import StillClock, client
 from tests.support.brokers import Broker
@@ -155,3 +156,9 @@ async def test_a_database_that_was_away_is_no_outage(
         await asyncio.sleep(3)
     assert await pool.fetch("SELECT * FROM outage") == []
     assert await pool.fetch(ALERTS) == []
+
+
+async def test_a_scenario_in_which_a_minute_is_a_second_is_no_outage(pool: Any, mosquitto: Broker) -> None:
+    async with ingesting(pool, mosquitto.url, Settings(sim_clock="2026-01-01T00:00:00Z*60")):
+        await until(lambda: pool.fetchval("SELECT max(until - since) > interval '3 min' FROM coverage"))
+    assert await pool.fetch("SELECT * FROM outage") == []
