@@ -102,6 +102,11 @@ class Pulse:
                 log.warning("status_not_written", error=str(error))
             self._status_written = False
 
+    @property
+    def status_file(self) -> Path:
+        """Where it writes how the worker is."""
+        return self._parts.status_file
+
     def leave(self) -> None:
         """The worker ends: what it left behind would look alive for a while."""
         with suppress(OSError):

@@ -38,16 +38,17 @@ class Watch:
         self._gap = gap
         self._known = KnownDevices({OWN_KIND.key: OWN_KIND})
         self._last_look = -DEAF_S
-        self._looking_since = 0.0
+        self.looking_since = 0.0
+        """Since when it has looked without a break, by the loop's clock."""
 
     async def look(self, *, deaf: bool) -> None:
         """Raise and clear what is due. ``deaf``: this worker itself is not connected, for longer than ``DEAF_S``."""
         elapsed = asyncio.get_running_loop().time()
         if elapsed - self._last_look > _LOOKS_BELONG_TOGETHER_S:
-            self._looking_since = elapsed
+            self.looking_since = elapsed
         self._last_look = elapsed
         # The others are judged only after watching them: when the database comes back, nobody has been seen for long.
-        of_others = elapsed - self._looking_since > DEAF_S
+        of_others = elapsed - self.looking_since > DEAF_S
         async with self._pool.acquire() as connection:
             if not await self._anything(connection, deaf=deaf, of_others=of_others):
                 return

@@ -17,6 +17,8 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from ingest.broker import BrokerAddress, Protocol
 from ingest.broker_check import Verdict, check_broker
+from ingest.catalogue import load_formats
+from ingest.membership import Membership, in_group
 from service.children import Program, running
 from service.ports import free_port
 from service.settings import Settings
@@ -196,6 +198,11 @@ async def test_the_service_reads_every_source_and_hears_its_own_heartbeats(
     await hear_every_source(pool, deployed, deployed.service_url, None)
 
 
+async def test_one_of_several_workers_may_do_the_same(pool: "asyncpg.Pool[asyncpg.Record]", deployed: Deployed) -> None:
+    await register(pool, "MH-0001")
+    await hear_every_source(pool, deployed, deployed.service_url, None, in_group("worker-1", load_formats()))
+
+
 async def test_the_service_does_so_over_tls_with_a_certificate_of_its_own(
     pool: "asyncpg.Pool[asyncpg.Record]", deployed: Deployed
 ) -> None:
@@ -205,9 +212,13 @@ async def test_the_service_does_so_over_tls_with_a_certificate_of_its_own(
 
 
 async def hear_every_source(
-    pool: "asyncpg.Pool[asyncpg.Record]", deployed: Deployed, url: str, settings: Settings | None
+    pool: "asyncpg.Pool[asyncpg.Record]",
+    deployed: Deployed,
+    url: str,
+    settings: Settings | None,
+    membership: Membership | None = None,
 ) -> None:
-    async with ingesting(pool, url, settings), asyncio.timeout(15):
+    async with ingesting(pool, url, settings, membership), asyncio.timeout(15):
         device = await asyncio.to_thread(Connection, deployed.port, "MH-0001")
         topic = f"city/v1/{DISTRICT}/manhole/MH-0001/telemetry"
         assert await asyncio.to_thread(device.may_publish, topic)

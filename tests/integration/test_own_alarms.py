@@ -2,7 +2,7 @@
 
 import asyncio
 from contextlib import AsyncExitStack
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -10,11 +10,17 @@ from urllib.parse import urlsplit
 import asyncpg
 import pytest
 
+from devices.own_kind import OWN_KIND
 from domain.role import Role
 from ingest.catalogue import load_formats
 from ingest.membership import in_group
+from service.cases import Cases
+from service.clock import SystemClock
+from service.settings import Settings
+from service.watch import Watch
 from tests.support.api import StillClock, client
 from tests.support.brokers import Broker
+from tests.support.flow import ZONE
 from tests.support.ingest import ingesting
 from tests.support.publishing import until
 
@@ -68,6 +74,9 @@ async def test_three_workers_make_one_alert_of_an_outage_and_one_of_their_lost_s
             (await http.post(f"/v1/alerts/{lost['id']}/ack", json={"note": "asked the gateways"})).raise_for_status()
             await until(lambda: alerts(pool, "ingest.session_lost", "cleared"))
             steps = (await http.get(f"/v1/alerts/{lost['id']}")).json()["steps"]
+            (await http.get("/v1/devices/streetwarden")).raise_for_status()
+            rules = {item["key"]: item for item in (await http.get("/v1/rules")).json()["items"]}
+            assert rules["ingest.session_lost"]["revision"] is not None
         assert [step["step"] for step in steps] == ["opened", "acknowledged", "cleared"]
     assert len(await pool.fetch(ALERTS)) == 2
     assert await pool.fetchval("SELECT count(*) FROM ticket") == 0
@@ -87,6 +96,33 @@ async def test_an_outage_is_recorded_when_the_process_itself_was_dead(pool: Any,
     steps = await pool.fetch("SELECT step FROM alert_event ORDER BY at")
     assert [row["step"] for row in steps] == ["opened", "cleared"]
     assert len(await pool.fetch(ALERTS)) == 1, "three sources are one outage"
+
+
+async def test_workers_that_look_at_once_make_one_alert_of_one_that_is_gone(pool: Any) -> None:
+    known = """INSERT INTO worker_session (client_id, shared, filters, since, registered_at)
+        VALUES ($1, true, '{}', $2, $2)"""
+    await pool.execute(known, "w-dead", datetime.now(UTC) - timedelta(minutes=1))
+    clock, cases = SystemClock(), Cases(ZONE)
+    await cases.start(pool, OWN_KIND.rules, clock.now())
+    watches = [Watch(pool, clock, cases, f"w-{number}", timedelta(seconds=15)) for number in range(4)]
+    for watch in watches:
+        await watch.look(deaf=False)
+    assert await pool.fetch(ALERTS) == [], "after the database was away, nobody has been seen for long"
+    for watch in watches:
+        watch.looking_since -= 60
+    await asyncio.gather(*(watch.look(deaf=False) for watch in watches))
+    assert len(await alerts(pool, "ingest.outage", "firing")) == 1
+    beats = "INSERT INTO coverage VALUES ('native', 'w-dead', now(), now() + interval '1 min')"
+    await pool.execute(beats)
+    await pool.execute("UPDATE worker_session SET seen_at = now()")
+    await asyncio.gather(*(watch.look(deaf=False) for watch in watches))
+    assert len(await alerts(pool, "ingest.outage", "cleared")) == len(await pool.fetch(ALERTS)) == 1
+
+
+async def test_nobody_registers_a_device_of_our_own_kind(pool: Any) -> None:
+    async with client(pool, Role.ADMIN) as http:
+        wished = {"name": "streetwarden", "kind": "ingest", "district": "000000"}
+        assert (await http.post("/v1/devices", json=wished)).status_code == 422
 
 
 async def test_a_first_start_is_no_loss_and_no_outage(pool: Any, mosquitto: Broker) -> None:
@@ -120,3 +156,9 @@ async def test_a_database_that_was_away_is_no_outage(
         await asyncio.sleep(3)
     assert await pool.fetch("SELECT * FROM outage") == []
     assert await pool.fetch(ALERTS) == []
+
+
+async def test_a_scenario_in_which_a_minute_is_a_second_is_no_outage(pool: Any, mosquitto: Broker) -> None:
+    async with ingesting(pool, mosquitto.url, Settings(sim_clock="2026-01-01T00:00:00Z*60")):
+        await until(lambda: pool.fetchval("SELECT max(until - since) > interval '3 min' FROM coverage"))
+    assert await pool.fetch("SELECT * FROM outage") == []
