@@ -51,6 +51,7 @@ class Score:
     """Everything that a run's truth says about the service."""
 
     run: RunInfo
+    truth: tuple[FaultInstance, ...]
     times: Times
     whole: Row
     faults: tuple[Row, ...]
@@ -124,6 +125,7 @@ def compute_score(
     whole = Row("all", len(known), Expected.of(matching.answers, facts), Raised.of(inside))
     return Score(
         run=run,
+        truth=tuple(known),
         times=times,
         whole=whole,
         faults=_fault_rows(known, matching, inside, facts),

@@ -132,7 +132,7 @@ def test_the_time_of_deciding_counts_only_where_the_clock_followed() -> None:
 def test_invented_for_three_reasons() -> None:
     one = fault(0)
     after = alert_for(one, 1, after=5 * HOUR)
-    assert whys([one], [after])[Trouble.INVENTED] == "manhole.opened had ended before this alert began"
+    assert whys([one], [after])[Trouble.INVENTED] == ("another fault of the device had ended before this alert began")
     beside = alert_for(one, 1, rule="manhole.co")
     assert whys([one], [beside])[Trouble.INVENTED] == (
         "manhole.opened was under way, and the truth names no such effect of it"
