@@ -95,7 +95,7 @@ def explain(
 
 def _about_answer(answer: Answer, heard: Mapping[str, Sequence[Judged]], times: Times, facts: Facts) -> _Key | None:
     fault, rule = answer.fault, answer.expected.rule
-    if fault.needs is not None:
+    if answer.future:
         if answer.found:
             return None
         why = f"answered by rule kind {fault.needs}, which is not there yet"

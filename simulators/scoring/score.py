@@ -175,7 +175,7 @@ def _ticket_rows(verdicts: TicketVerdicts) -> tuple[TicketRow, ...]:
     fair = [demand for demand in verdicts.demands if demand.counts]
     demanded = Counter(demand.case_class for demand in fair)
     came = Counter(demand.case_class for demand in fair if demand.tickets)
-    future = Counter(demand.case_class for demand in verdicts.demands if demand.fault.needs is not None)
+    future = Counter(demand.case_class for demand in verdicts.demands if demand.future)
     unexpected = Counter(ticket.case_class for ticket in verdicts.unexpected)
     duplicates = Counter(ticket.case_class for ticket in verdicts.duplicates)
     return tuple(

@@ -34,6 +34,11 @@ class Demand:
         """Whether the service can be held to it."""
         return any(answer.counts for answer in self.answers)
 
+    @property
+    def future(self) -> bool:
+        """Whether it waits for a rule kind that does not exist yet."""
+        return all(answer.future for answer in self.answers)
+
 
 @dataclass(frozen=True, slots=True)
 class TicketVerdicts:

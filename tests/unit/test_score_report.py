@@ -24,7 +24,7 @@ from tests.support.scored import COVER, FACTS, HOUR, RUN, alert_for, fault, noti
 def troubled() -> Score:
     """A score with something of everything."""
     faults = week()
-    faults[3] = replace(faults[3], needs="group", note='He said <b>"no & never"</b>.')
+    faults[3] = fault(3, needs="group", note='He said <b>"no & never"</b>.')
     faults[4] = replace(faults[4], ends=None)
     alerts, tickets = noticed(faults)
     stray = alert_for(faults[0], 900, after=5 * HOUR)
