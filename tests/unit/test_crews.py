@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from domain.errors import InvalidInputError
 from simulators.crews.duties import CITIZEN, DUTIES, POSSIBLE, Move, State, plan
 from simulators.crews.paths import Deed, PathStep, TicketPath, read_paths, write_paths
+from tests.support.documents import ROOT, text_of
 from tests.support.scored import HOUR, MINUTE, START, fault
 
 BROKEN = replace(fault(0), ends=START + 3 * HOUR)
@@ -85,3 +86,16 @@ def test_the_first_moves_are_made_within_the_hour() -> None:
     steps = plan(3, "A", START, BROKEN)
     acknowledged = next(step for step in steps if step.move == Move.ACKNOWLEDGE)
     assert timedelta(0) < acknowledged.at - START < HOUR
+
+
+def test_the_manual_shows_the_table_as_it_is() -> None:
+    rows = {
+        cells[0]: cells[1:]
+        for line in text_of(ROOT / "docs/simulator.md").splitlines()
+        if len(cells := [cell.strip() for cell in line.strip("|").split("|")]) == 4
+    }
+    for state, duty in DUTIES.items():
+        by, does, instead = rows[state.value]
+        assert by == (duty.by or "crew") or duty.by.startswith(by)
+        assert does.startswith(duty.ways[-1].move.value)
+        assert bool(instead) == (len(duty.ways) > 1)
