@@ -31,9 +31,9 @@ from store.readings import Partitions, copy_readings, insert_readings
 from store.states import DeviceState, lock_states, save_states
 from store.timers import Timer, bring_forward
 
-_HEARTBEAT_GAP = timedelta(seconds=15)
+HEARTBEAT_GAP = timedelta(seconds=15)
 """Without a heartbeat for so long, nothing could reach us: an outage, and coverage begins anew. Fifteen beats of one
-second: a busy minute delays heartbeats, an outage loses them."""
+second: a busy minute delays heartbeats, an outage loses them. A simulated clock stretches it by its speed."""
 
 _HEARTBEAT_DIGITS = 17
 """Microseconds since 1970 have 16 today; what is longer is nobody's heartbeat."""
@@ -55,6 +55,8 @@ class FlowParts:
     """Heartbeat topic → source."""
     zone: ZoneInfo
     """The district's, for the date in case numbers."""
+    heartbeat_gap: timedelta = HEARTBEAT_GAP
+    """In the time of ``clock``."""
 
 
 class Flow:
@@ -135,7 +137,7 @@ class Flow:
             stretch = coverage.get(source)
             if stretch is None:
                 coverage[source] = Coverage(beat, beat)
-            elif beat - stretch.until > _HEARTBEAT_GAP:
+            elif beat - stretch.until > self._parts.heartbeat_gap:
                 outages.append((source, stretch.until, beat))
                 coverage[source] = Coverage(beat, beat)
             elif beat > stretch.until:

@@ -21,7 +21,7 @@ from ingest.mqtt import Subscriber
 from ingest.normalise import TimeBounds
 from ingest.router import Router
 from service.cases import Cases
-from service.flow import Flow, FlowParts
+from service.flow import HEARTBEAT_GAP, Flow, FlowParts
 from service.known import KnownDevices
 from service.settings import Settings
 from service.ticker import Ticker
@@ -112,6 +112,7 @@ async def wire(settings: Settings, pool: Pool, clock: Clock, mqtt_url: str, know
         worker=settings.client_id,
         heartbeats=heartbeats,
         zone=settings.zone,
+        heartbeat_gap=HEARTBEAT_GAP * settings.clock_speed,
     )
     subscriber = _subscriber(settings, clock, mqtt_url, formats, heartbeats, pool)
     worker = Worker(
