@@ -24,6 +24,7 @@ COLUMNS: Final = (
     "interval_s",
     "aliases",
     "simulated",
+    "baseline_deg",
 )
 NEEDED: Final = ("device", "kind", "district")
 """What a file must have to be played; the rest concerns the service alone."""
@@ -85,6 +86,7 @@ def _line(device: FleetDevice) -> list[object]:
         device.interval_s,
         ";".join(f"{source}={alias}" for source, alias in device.aliases.items()),
         "true",
+        device.baseline_deg,
     ]
 
 
@@ -116,5 +118,6 @@ def _device(line: dict[str, str | None], place: str) -> FleetDevice:
         owner=text("owner"),
         keeper=text("keeper"),
         interval_s=number("interval_s"),
+        baseline_deg=number("baseline_deg"),
         aliases={source: alias for source, separator, alias in pairs if separator},
     )

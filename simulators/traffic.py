@@ -1,0 +1,117 @@
+"""Traffic: every message of a city in the order of its time; for a device, the same bytes for the same seed and start.
+
+It knows neither speed nor connections: who plays it decides when and over which connection a message leaves.
+"""
+
+import heapq
+from collections.abc import Iterator, Sequence
+from datetime import timedelta
+from typing import NamedTuple
+
+import orjson
+
+from domain.instants import EPOCH
+from domain.reading import Reading
+from ingest.format import Format
+from simulators.sensor import Sensor
+from simulators.trouble import Delivery
+from simulators.weather import Weather
+
+
+class Message(NamedTuple):
+    """One message as it leaves."""
+
+    due_ms: int
+    """Epoch milliseconds, in the time of the city."""
+    device: int
+    """Place of the device in the city."""
+    seq: int
+    """The last counter in it."""
+    topic: str
+    payload: bytes
+
+
+class Traffic:
+    """What a city sends from a time on; it ends only where it is told to."""
+
+    def __init__(self, sensors: Sequence[Sensor], source: Format, weather: Weather, *, start_ms: int) -> None:
+        """Take the devices, and the format that they speak."""
+        self._sensors = sensors
+        self._source = source
+        self._weather = weather
+        self._start_ms = start_ms
+        self._seqs = [0] * len(sensors)
+        self._reported = [start_ms - 1] * len(sensors)
+        self._waiting: dict[int, list[Message]] = {}
+        """Device → messages that were held back or are to change places."""
+        self.silent = 0
+        """Reports that a silent device did not make."""
+        self.lost = 0
+        """Messages that were sent and never arrived."""
+
+    def messages(self, end_ms: int) -> Iterator[Message]:
+        """All messages before ``end_ms``, in order of their time; what was held back until then comes last."""
+        start_ms = self._start_ms
+        queue = [(sensor.next_report(start_ms - 1), device) for device, sensor in enumerate(self._sensors)]
+        heapq.heapify(queue)
+        while queue:
+            at_ms, device = queue[0]
+            if at_ms >= end_ms:
+                break
+            yield from self._report(device, at_ms)
+            heapq.heapreplace(queue, (self._sensors[device].next_report(at_ms), device))
+        for device in sorted(self._waiting):
+            yield from self._release(device, end_ms)
+
+    def _report(self, device: int, at_ms: int) -> Iterator[Message]:
+        """What arrives because a device reports at a time."""
+        sensor = self._sensors[device]
+        delivery = Delivery.ONCE
+        for trouble in sensor.troubles:
+            if trouble.active(at_ms):
+                if trouble.silent(at_ms):
+                    self.silent += 1
+                    self._reported[device] = at_ms
+                    return
+                if trouble.effect.delivery is not Delivery.ONCE:
+                    delivery = trouble.effect.delivery
+        message = self._write(device, sensor, at_ms)
+        if device in self._waiting and delivery in {Delivery.ONCE, Delivery.TWICE}:
+            yield from self._release(device, at_ms)
+        match delivery:
+            case Delivery.ONCE:
+                yield message
+            case Delivery.TWICE:
+                yield message
+                yield message
+            case Delivery.LOST:
+                self.lost += 1
+            case Delivery.HELD:
+                self._waiting.setdefault(device, []).append(message)
+            case Delivery.SWAPPED:
+                if device in self._waiting:
+                    yield message
+                    yield from self._release(device, at_ms)
+                else:
+                    self._waiting[device] = [message]
+
+    def _release(self, device: int, at_ms: int) -> Iterator[Message]:
+        for message in self._waiting.pop(device):
+            yield message._replace(due_ms=at_ms)
+
+    def _write(self, device: int, sensor: Sensor, at_ms: int) -> Message:
+        """Write one message: a reading, or the history since the last one."""
+        seq = self._seqs[device]
+        readings: list[Reading] = []
+        for measured_ms in sensor.samples(self._reported[device], at_ms):
+            if measured_ms != at_ms and any(trouble.silent(measured_ms) for trouble in sensor.troubles):
+                continue
+            seq += 1
+            values = sensor.measure(measured_ms, self._weather)
+            told = EPOCH + timedelta(milliseconds=sensor.told_ms(measured_ms))
+            body = orjson.dumps(values, option=orjson.OPT_SORT_KEYS)
+            readings.append(Reading(0, told, told, values, {}, 0, body, seq, None))
+        self._seqs[device] = seq
+        self._reported[device] = at_ms
+        topic, payload = self._source.encode(sensor.sender, readings)
+        return Message(at_ms, device, seq, topic, payload)
