@@ -28,7 +28,7 @@ from service.cli import build_app
 from service.clock import SystemClock
 from service.failures import EXIT_CODES
 from service.settings import PREFIX, Settings
-from simulators.cli import app as simulator_app
+from simulators.cli import build_app as build_simulator
 from store.registry import DeviceEntry
 from tests.support.documents import FENCE, ROOT, fences, text_of
 
@@ -103,7 +103,7 @@ def group_of(words: list[str]) -> tuple[Any, list[str]] | None:
         case "streetwarden":
             return typer.main.get_command(build_app()), words[1:]
         case "streetwarden-sim":
-            return typer.main.get_command(simulator_app), words[1:]
+            return typer.main.get_command(build_simulator()), words[1:]
         case _:
             return None
 

@@ -1,0 +1,1 @@
+"""The commands of ``streetwarden-sim``: one file each, which offers ``register(app)``."""

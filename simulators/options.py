@@ -1,0 +1,33 @@
+"""Options that several commands share, and the kinds they name."""
+
+from collections.abc import Mapping
+from typing import Annotated, Final
+
+import typer
+
+from devices.catalogue import load_kinds
+from devices.kind import DeviceKind
+from domain.errors import InvalidInputError
+
+DEVICES: Final = 100
+"""How many devices a fleet has unless told otherwise."""
+
+KindsOption = Annotated[list[str] | None, typer.Option("--kind", help="Only this kind; may be repeated.")]
+SeedOption = Annotated[int, typer.Option(help="The same seed lays out and plays the same.")]
+DistrictOption = Annotated[str, typer.Option(help="Division code of six digits.")]
+BrokerOption = Annotated[
+    str, typer.Option(envvar="STREETWARDEN_MQTT_URL", help="mqtt://user:password@host:port of the broker.")
+]
+
+
+def choose_kinds(keys: list[str] | None) -> Mapping[str, DeviceKind]:
+    """Return the kinds asked for, or all.
+
+    Raises:
+        InvalidInputError: a key is no kind's.
+    """
+    known = load_kinds()
+    unknown = [key for key in keys or () if key not in known]
+    if unknown:
+        raise InvalidInputError(f"there is no device kind {unknown[0]!r}; the kinds are {', '.join(known)}")
+    return {key: kind for key, kind in known.items() if not keys or key in keys}

@@ -1,0 +1,1 @@
+"""Scoring: truth, alerts and tickets in, how good the service was out; pure."""
