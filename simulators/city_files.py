@@ -1,4 +1,4 @@
-"""The files of a city: ``devices.csv`` for ``streetwarden import``, ``assets.geojson`` for maps, ``city.json`` for a play."""
+"""A city's files: ``devices.csv`` for the service's import, ``assets.geojson`` for maps, ``city.json`` for a play."""
 
 from collections import Counter
 from pathlib import Path

@@ -7,13 +7,13 @@ from typing import Final
 from devices.kind import DeviceKind
 
 SLOTS: Final = 20
-"""The devices of a kind share its habits out by their number, so that the shares are exact in a city of any size."""
+"""The devices of a kind share its habits out by their number: the shares are exact in a city of any size."""
 
 _MINUTE: Final = 60.0
 _HOUR: Final = 3600.0
 _DAY: Final = 86_400.0
 _JITTER: Final = 0.02
-"""A device's report comes by up to so much of its interval later than planned: crystals, retries, listen before talk."""
+"""The devices of a kind share its habits by their number, so that the shares are exact in a city of any size."""
 _MOST_JITTER_S: Final = 20.0
 
 

@@ -128,7 +128,6 @@ class Sensor:
         """Take these troubles on."""
         self.troubles = tuple(sorted(troubles, key=lambda trouble: trouble.begins_ms))
         wakes = {at for trouble in troubles for at in trouble.edges()} if self.habit.on_change else set[int]()
-        # What was held back comes with the end of the outage, whatever the habit.
         self.edges = sorted(wakes)
         self.cleared = sorted(trouble.ends_ms for trouble in troubles if trouble.clears)
 

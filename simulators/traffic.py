@@ -6,7 +6,7 @@ It knows neither speed nor connections: who plays it decides when and over which
 import heapq
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import orjson
 
@@ -16,6 +16,8 @@ from ingest.format import Format
 from simulators.sensor import Sensor
 from simulators.trouble import Delivery
 from simulators.weather import Weather
+
+_KEEPING: Final = frozenset((Delivery.HELD, Delivery.SWAPPED))
 
 
 class Message(NamedTuple):
@@ -54,8 +56,18 @@ class Traffic:
         start_ms = self._start_ms
         queue = [(sensor.next_report(start_ms - 1), device) for device, sensor in enumerate(self._sensors)]
         heapq.heapify(queue)
+        released = sorted(
+            (trouble.ends_ms, device)
+            for device, sensor in enumerate(self._sensors)
+            for trouble in sensor.troubles
+            if trouble.effect.delivery in _KEEPING
+        )
+        release = 0
         while queue:
             at_ms, device = queue[0]
+            while release < len(released) and released[release][0] <= min(at_ms, end_ms):
+                yield from self._release(released[release][1], released[release][0])
+                release += 1
             if at_ms >= end_ms:
                 break
             yield from self._report(device, at_ms)
@@ -76,27 +88,18 @@ class Traffic:
                 if trouble.effect.delivery is not Delivery.ONCE:
                     delivery = trouble.effect.delivery
         message = self._write(device, sensor, at_ms)
-        if device in self._waiting and delivery in {Delivery.ONCE, Delivery.TWICE}:
+        if delivery is Delivery.LOST:
+            self.lost += 1
+        elif delivery is Delivery.HELD or (delivery is Delivery.SWAPPED and device not in self._waiting):
+            self._waiting.setdefault(device, []).append(message)
+        else:
+            yield message
+            if delivery is Delivery.TWICE:
+                yield message
             yield from self._release(device, at_ms)
-        match delivery:
-            case Delivery.ONCE:
-                yield message
-            case Delivery.TWICE:
-                yield message
-                yield message
-            case Delivery.LOST:
-                self.lost += 1
-            case Delivery.HELD:
-                self._waiting.setdefault(device, []).append(message)
-            case Delivery.SWAPPED:
-                if device in self._waiting:
-                    yield message
-                    yield from self._release(device, at_ms)
-                else:
-                    self._waiting[device] = [message]
 
     def _release(self, device: int, at_ms: int) -> Iterator[Message]:
-        for message in self._waiting.pop(device):
+        for message in self._waiting.pop(device, ()):
             yield message._replace(due_ms=at_ms)
 
     def _write(self, device: int, sensor: Sensor, at_ms: int) -> Message:

@@ -88,7 +88,8 @@ class Trouble:
         if not self.effect.noticed:
             return []
         if self.effect.pulse_s is None:
-            return [self.begins_ms, self.ends_ms]
+            full_ms = min(self.ends_ms, self.begins_ms + round(1000 * self.effect.ramp_s))
+            return sorted({self.begins_ms, full_ms, self.ends_ms})
         period, width = (round(1000 * seconds) for seconds in self.effect.pulse_s)
         begun = range(self.begins_ms, self.ends_ms, period)
         return [at for begin in begun for at in (begin, min(begin + width, self.ends_ms))]

@@ -4,12 +4,12 @@ import random
 from bisect import bisect_right
 from collections.abc import Sequence
 from functools import lru_cache
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from typing import Final
 
 from domain.reading import MeasureValue
 from simulators.physics.body import Body
-from simulators.physics.calendar import DAY_MS, HOUR_MS, day_begins, local_day, local_hour, weekday
+from simulators.physics.calendar import HOUR_MS, day_begins, local_day, local_hour, weekday
 from simulators.physics.model import Moment, Place
 
 FULLEST_PCT: Final = 76.0
@@ -122,4 +122,4 @@ def _busiest(place: str) -> float:
     """The most that is brought between two rounds, over a week."""
     monday = next(day for day in range(20_000, 20_007) if weekday(day) == 0)
     rounds = [day_begins(monday + day) + round(hour * HOUR_MS) for day in range(8) for hour in _ROUNDS[place]]
-    return max(_sum(place, later) - _sum(place, earlier) for earlier, later in zip(rounds, rounds[1:], strict=False))
+    return max(_sum(place, later) - _sum(place, earlier) for earlier, later in pairwise(rounds))

@@ -1,4 +1,4 @@
-"""gas_meter: a household that cooks, washes and perhaps heats: consumption by season, day and hour, and the pressure."""
+"""gas_meter: a household that cooks, washes and perhaps heats: use by season, day and hour, and the pressure."""
 
 import random
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ from typing import Final
 
 from domain.reading import MeasureValue
 from simulators.physics.body import Body
-from simulators.physics.calendar import DAY_MS, HOUR_MS, day_begins, local_day, season_sum
+from simulators.physics.calendar import HOUR_MS, day_begins, local_day, season_sum
 from simulators.physics.model import Moment, Place, even
 
 _HOURS: Final = (1, 1, 0, 0, 1, 3, 10, 12, 6, 3, 3, 9, 14, 7, 3, 2, 4, 12, 20, 16, 10, 8, 6, 3)
