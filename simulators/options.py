@@ -8,6 +8,8 @@ import typer
 from devices.catalogue import load_kinds
 from devices.kind import DeviceKind
 from domain.errors import InvalidInputError
+from ingest.catalogue import load_formats
+from ingest.format import Format
 
 DEVICES: Final = 100
 """How many devices a fleet has unless told otherwise."""
@@ -31,3 +33,15 @@ def choose_kinds(keys: list[str] | None) -> Mapping[str, DeviceKind]:
     if unknown:
         raise InvalidInputError(f"there is no device kind {unknown[0]!r}; the kinds are {', '.join(known)}")
     return {key: kind for key, kind in known.items() if not keys or key in keys}
+
+
+def choose_format(name: str) -> Format:
+    """Return the format of that name.
+
+    Raises:
+        InvalidInputError: there is none.
+    """
+    known = load_formats()
+    if name not in known:
+        raise InvalidInputError(f"there is no format {name!r}; the formats are {', '.join(known)}")
+    return known[name]

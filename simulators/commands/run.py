@@ -14,12 +14,18 @@ from rich.table import Table
 
 from devices.kind import DeviceKind, Fault
 from domain.errors import InvalidInputError
-from ingest.catalogue import load_formats
-from ingest.format import Format
 from simulators.address import DEFAULT_URL, read_address
 from simulators.faults import cast_parts, every_fault, find_faults
 from simulators.fleet import DISTRICT, FleetDevice, lay_out
-from simulators.options import DEVICES, BrokerOption, DistrictOption, KindsOption, SeedOption, choose_kinds
+from simulators.options import (
+    DEVICES,
+    BrokerOption,
+    DistrictOption,
+    KindsOption,
+    SeedOption,
+    choose_format,
+    choose_kinds,
+)
 from simulators.play import Play, count_faults, enlist
 from simulators.publisher import Protocol, Publisher
 from simulators.registry import read_registry
@@ -60,7 +66,7 @@ def run(
     kinds = choose_kinds(kind)
     playing = _choose_fleet(registry, devices, kinds, seed=seed, district=district)
     parts = cast_parts(playing, _choose_faults(kinds, fault, all_of_them=faults), share=fault_share, seed=seed)
-    source = _choose_format(format_)
+    source = choose_format(format_)
     members = enlist(playing, kinds, source, parts, seed=seed)
     summary = Summary(faults=count_faults(playing, parts))
     log = IdLog(ids) if ids else None
@@ -83,18 +89,6 @@ def run(
         _show_summary(summary, publisher.protocol)
     if summary.outstanding or summary.refused:
         raise typer.Exit(1)
-
-
-def _choose_format(name: str) -> Format:
-    """Return the format of that name.
-
-    Raises:
-        InvalidInputError: there is none.
-    """
-    known = load_formats()
-    if name not in known:
-        raise InvalidInputError(f"there is no format {name!r}; the formats are {', '.join(known)}")
-    return known[name]
 
 
 def _choose_fleet(
