@@ -77,6 +77,8 @@ class FleetDevice:
     """Tilt at which it was fitted (安装初始角度), where that is not near zero."""
     aliases: Mapping[str, str] = field(default_factory=dict[str, str])
     """Source → the device's identity there; the native source needs none."""
+    simulated: bool = True
+    """Whether the registry marks it so; a registry from elsewhere may hold real devices."""
 
     def alias(self, source: str) -> str | None:
         """Return the device's identity in the namespace of a source, if it has one."""

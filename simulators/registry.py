@@ -29,6 +29,8 @@ COLUMNS: Final = (
 NEEDED: Final = ("device", "kind", "district")
 """What a file must have to be played; the rest concerns the service alone."""
 
+_TRUE: Final = ("true", "1", "yes", "y", "是")
+
 
 def write_registry(path: Path, fleet: Iterable[FleetDevice]) -> int:
     """Write one line for each device and return how many there are.
@@ -85,7 +87,7 @@ def _line(device: FleetDevice) -> list[object]:
         device.keeper,
         device.interval_s,
         ";".join(f"{source}={alias}" for source, alias in device.aliases.items()),
-        "true",
+        str(device.simulated).lower(),
         device.baseline_deg,
     ]
 
@@ -120,4 +122,5 @@ def _device(line: dict[str, str | None], place: str) -> FleetDevice:
         interval_s=number("interval_s"),
         baseline_deg=number("baseline_deg"),
         aliases={source: alias for source, separator, alias in pairs if separator},
+        simulated=(text("simulated") or "").lower() in _TRUE,
     )

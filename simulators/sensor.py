@@ -45,6 +45,10 @@ class Sensor:
     spread_ms: int
     drift: float
     """Milliseconds that its clock gains in a millisecond; negative where it loses."""
+    expected_ms: int
+    """The interval that the registry expects: silences are counted by it, and readings are valid by it."""
+    overrides: Mapping[str, Mapping[str, object]] = field(default_factory=dict[str, Mapping[str, object]])
+    """Where the registry departs from a rule for this device alone."""
     troubles: Sequence[Trouble] = ()
     edges: Sequence[int] = ()
     """When its troubles give it something to tell at once, in order."""
@@ -140,6 +144,11 @@ class Sensor:
         return before_ms
 
 
+def overrides_of(entry: FleetDevice) -> dict[str, Mapping[str, object]]:
+    """What the import makes of the angle at which a device was fitted."""
+    return {} if entry.baseline_deg is None else {f"{entry.kind}.tilt": {"baseline": entry.baseline_deg}}
+
+
 def man_city(city: City, kinds: Mapping[str, DeviceKind], source: Format, *, run_seed: int) -> list[Sensor]:
     """Make all devices of a city ready: what they are follows from the city's seed, what varies from the run's, too.
 
@@ -190,6 +199,8 @@ def man_city(city: City, kinds: Mapping[str, DeviceKind], source: Format, *, run
                 sample_ms=round(1000 * (habit.sample_s or 0.0)),
                 spread_ms=min(round(1000 * habit.spread_s), interval_ms // 2),
                 drift=drift,
+                expected_ms=interval_ms,
+                overrides=overrides_of(entry),
             )
         )
     return sensors

@@ -36,8 +36,11 @@ class Message(NamedTuple):
 class Traffic:
     """What a city sends from a time on; it ends only where it is told to."""
 
-    def __init__(self, sensors: Sequence[Sensor], source: Format, weather: Weather, *, start_ms: int) -> None:
-        """Take the devices, and the format that they speak."""
+    def __init__(
+        self, sensors: Sequence[Sensor], source: Format, weather: Weather, *, start_ms: int, counted: bool = True
+    ) -> None:
+        """Take the devices, and the format that they speak; not ``counted``: their messages bear no counter."""
+        self._counted = counted
         self._sensors = sensors
         self._source = source
         self._weather = weather
@@ -113,7 +116,7 @@ class Traffic:
             values = sensor.measure(measured_ms, self._weather)
             told = EPOCH + timedelta(milliseconds=sensor.told_ms(measured_ms))
             body = orjson.dumps(values, option=orjson.OPT_SORT_KEYS)
-            readings.append(Reading(0, told, told, values, {}, 0, body, seq, None))
+            readings.append(Reading(0, told, told, values, {}, 0, body, seq if self._counted else None, None))
         self._seqs[device] = seq
         self._reported[device] = at_ms
         topic, payload = self._source.encode(sensor.sender, readings)

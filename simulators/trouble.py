@@ -59,9 +59,13 @@ class Effect:
     noticed: bool = True
     """A device that reports on change tells at once that it began, and that it ended."""
 
-    def acts(self, since_s: float) -> bool:
-        """Whether the values are those of the fault, so many seconds after its beginning."""
-        return self.pulse_s is None or since_s % self.pulse_s[0] < self.pulse_s[1]
+    def acts(self, since_ms: int) -> bool:
+        """Whether the values are those of the fault, so many milliseconds after its beginning."""
+        if self.pulse_s is None:
+            return True
+        # Whole numbers: the report that says "still again" comes in the very millisecond in which the pulse ends.
+        period, width = (round(1000 * seconds) for seconds in self.pulse_s)
+        return since_ms % period < width
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,9 +100,9 @@ class Trouble:
 
     def change(self, values: dict[str, MeasureValue], scene: Scene) -> None:
         """Make a healthy reading the one that is sent."""
-        since_s = (scene.at_ms - self.begins_ms) / 1000.0
-        if not self.effect.acts(since_s):
+        if not self.effect.acts(scene.at_ms - self.begins_ms):
             return
+        since_s = (scene.at_ms - self.begins_ms) / 1000.0
         share = 1.0 if since_s >= self.effect.ramp_s else since_s / self.effect.ramp_s
         for name, value in self.effect.values.items():
             before = values.get(name)

@@ -5,7 +5,7 @@ judges for the service it knows nothing. What no report shows, no service can se
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
@@ -24,7 +24,6 @@ SLACK_S: Final = 60.0
 
 _LOOKED_AT: Final = 2_000
 """Reports of one device that are looked at for one rule; a fault that shows later is none that a scenario plays."""
-_TILT: Final = ".tilt"
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +143,7 @@ class _Told:
             if (judged := condition.judge(self._sensor.measure(measured_ms, weather))) is not None
         ]
         over_ms = self._next_word_ms()
-        valid_ms = round(self._sensor.interval_ms * self._sensor.kind.validity_factor)
+        valid_ms = round(self._sensor.expected_ms * self._sensor.kind.validity_factor)
         fired: list[_Fired] = []
         for place, level in enumerate(condition.levels):
             seen_so = [(measured, arrives, verdicts[place]) for measured, arrives, verdicts in seen]
@@ -191,7 +190,7 @@ class _Told:
         again_ms = trouble.ends_ms if effect.delivery is Delivery.HELD else self._next_word_ms()
         if effect.silent_after_s is not None or effect.delivery is Delivery.LOST:
             self.ends_ms = max(self.ends_ms, again_ms)
-        wait_ms = round(1000 * (rule.condition.silence_intervals or 0.0) * sensor.interval_ms / 1000.0)
+        wait_ms = round((_as_fitted(rule, sensor).condition.silence_intervals or 0.0) * sensor.expected_ms)
         onset_ms, slack_ms = heard_ms + wait_ms, round(1000 * SLACK_S)
         if again_ms <= onset_ms - slack_ms:
             why = f"It was silent for {_hours(again_ms - heard_ms)} h; the rule waits for {_hours(wait_ms)} h."
@@ -243,7 +242,7 @@ def shows_at(sensor: Sensor, trouble: Trouble, listed: Listed) -> int:
             intervals = rule.condition.silence_intervals
             if intervals is not None:
                 shown_ms = full_ms
-                waits.append((intervals + 0.5) * sensor.interval_ms / 1000.0)
+                waits.append((intervals + 0.5) * sensor.expected_ms / 1000.0)
             else:
                 waits.append(max(level.hold_s for level in rule.condition.levels))
     return shown_ms + round(1000 * (max(waits) + 2.0 * SLACK_S))
@@ -251,10 +250,8 @@ def shows_at(sensor: Sensor, trouble: Trouble, listed: Listed) -> int:
 
 def _as_fitted(rule: Rule, sensor: Sensor) -> Rule:
     """The rule as it judges this device: a cover that was fitted at an angle is judged from there."""
-    if sensor.entry.baseline_deg is None or not rule.key.endswith(_TILT):
-        return rule
-    condition = rule.condition.overridden({"baseline": sensor.entry.baseline_deg})
-    return Rule(rule.key, rule.title, rule.title_zh, condition, rule.case_class, rule.sort, rule.ticket_from)
+    override = sensor.overrides.get(rule.key)
+    return rule if override is None else replace(rule, condition=rule.condition.overridden(override))
 
 
 def _last_report(sensor: Sensor, before_ms: int) -> int:
