@@ -1,6 +1,7 @@
 """Options that several commands share, and the kinds they name."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Final
 
 import typer
@@ -20,6 +21,10 @@ DistrictOption = Annotated[str, typer.Option(help="Division code of six digits."
 BrokerOption = Annotated[
     str, typer.Option(envvar="STREETWARDEN_MQTT_URL", help="mqtt://user:password@host:port of the broker.")
 ]
+RunOption = Annotated[Path, typer.Option(help="The folder of the run, with truth.jsonl, run.json and devices.csv.")]
+# Not STREETWARDEN_…: the service refuses to start beside a setting of that name that is not its own.
+ApiOption = Annotated[str, typer.Option(envvar="STREETSIM_API_URL", help="Where the service's HTTP API listens.")]
+KeyOption = Annotated[str, typer.Option(envvar="STREETSIM_API_KEY", help="API key of the service.")]
 
 
 def choose_kinds(keys: list[str] | None) -> Mapping[str, DeviceKind]:

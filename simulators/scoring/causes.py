@@ -45,7 +45,7 @@ class Cause:
 
     trouble: Trouble
     about: str
-    """The fault, as ``manhole.opened``; of what nothing explains, the device kind."""
+    """The fault, as ``manhole.opened``; of what nothing explains, the device kind; empty where it is any fault."""
     rule: str
     """The rule, of tickets the case class."""
     why: str
@@ -95,7 +95,7 @@ def explain(
 
 def _about_answer(answer: Answer, heard: Mapping[str, Sequence[Judged]], times: Times, facts: Facts) -> _Key | None:
     fault, rule = answer.fault, answer.expected.rule
-    if fault.needs is not None:
+    if answer.future:
         if answer.found:
             return None
         why = f"answered by rule kind {fault.needs}, which is not there yet"
@@ -166,7 +166,7 @@ def _why_invented(judged: Judged, history: Mapping[str, Sequence[FaultInstance]]
             return f"{fault.fault} was under way, and the truth names no such effect of it"
     for fault in reversed(of_device):
         if fault.ends is not None and timedelta(0) < alert.onset - fault.ends <= AFTERMATH:
-            return f"{fault.fault} had ended before this alert began"
+            return "another fault of the device had ended before this alert began"
     if any(timedelta(0) < fault.begins - alert.onset <= AFTERMATH for fault in of_device):
         return "the alert began before the fault did: a clock is wrong, or it is chance"
     return "nothing was wrong with the device"
@@ -176,11 +176,11 @@ def _about_tickets(matching: Matching, verdicts: TicketVerdicts) -> list[tuple[_
     found: list[tuple[_Key, str]] = []
     for demand in verdicts.demands:
         if demand.counts and not demand.tickets:
+            # Where the alert is missing, its own class says why; the ticket only follows.
+            about, why = "", "the alert that would have opened it was missed"
             if any(answer.found for answer in demand.answers):
-                why = "the alert stands, and no ticket of this case class is behind it"
-            else:
-                why = "the alert that would have opened it was missed"
-            found.append(((Trouble.TICKET_MISSING, demand.fault.fault, demand.case_class, why), demand.fault.id))
+                about, why = demand.fault.fault, "the alert stands, and no ticket of this case class is behind it"
+            found.append(((Trouble.TICKET_MISSING, about, demand.case_class, why), demand.fault.id))
     behind = _behind(matching)
     for ticket in verdicts.unexpected:
         alerts = behind.get(ticket.number, ())

@@ -67,13 +67,13 @@ class Expected:
     def of(cls, answers: Sequence[Answer], facts: Facts) -> "Expected":
         """Count some answers."""
         fair = [answer for answer in answers if answer.counts]
-        future = [answer for answer in answers if answer.fault.needs is not None]
+        future = [answer for answer in answers if answer.future]
         outcomes = [answer.outcome for answer in fair]
         return cls(
             met=outcomes.count(Outcome.MET),
             late=outcomes.count(Outcome.LATE),
             missed=outcomes.count(Outcome.MISSED),
-            undue=sum(answer.fault.needs is None and answer.outcome is Outcome.UNDUE for answer in answers),
+            undue=sum(not answer.future and answer.outcome is Outcome.UNDUE for answer in answers),
             unanswerable=len(future),
             answered_ahead=sum(answer.found for answer in future),
             from_begin=Delays.of(delay_of(answer) for answer in fair if _timed(answer)),

@@ -8,7 +8,7 @@ fault and still stands when the next one begins answers that, too: nobody needs 
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from itertools import chain
@@ -70,11 +70,13 @@ class Answer:
     """In the time of the city."""
     carried: bool = False
     """It is answered by the alert of an earlier fault, which still stood."""
+    future: bool = False
+    """It waits for a rule of a kind that does not exist yet."""
 
     @property
     def counts(self) -> bool:
         """Whether the service can be held to it: the rule kind exists, and its time came."""
-        return self.fault.needs is None and self.outcome is not Outcome.UNDUE
+        return not self.future and self.outcome is not Outcome.UNDUE
 
     @property
     def found(self) -> bool:
@@ -148,7 +150,7 @@ def match(faults: Iterable[FaultInstance], alerts: Iterable[ObservedAlert], time
         alert for alert in everything if times.within(alert) and (not facts.devices or alert.device in facts.devices)
     ]
     upheld = _by_key(alert for alert in scored if alert.standing == UPHELD)
-    answers = [_answer(fault, expected, upheld, times) for fault in ordered for expected in fault.expect]
+    answers = [_answer(fault, expected, upheld, times, facts) for fault in ordered for expected in fault.expect]
     verdicts = _verdicts(ordered, answers, upheld, times)
     answers = [_carry(answer, upheld, verdicts) for answer in answers]
     inside = {alert.id for alert in scored}
@@ -184,18 +186,24 @@ def _between(group: Sequence[ObservedAlert], first: datetime, last: datetime) ->
 
 
 def _answer(
-    fault: FaultInstance, expected: Expectation, upheld: Mapping[_Key, Sequence[ObservedAlert]], times: Times
+    fault: FaultInstance,
+    expected: Expectation,
+    upheld: Mapping[_Key, Sequence[ObservedAlert]],
+    times: Times,
+    facts: Facts,
 ) -> Answer:
     """Find what answers an expectation by its onset."""
+    # A fault that needs a new rule kind may well trip a rule that exists; to that one the service is held.
+    future = fault.needs is not None and expected.rule not in facts.rules
     candidates = _between(upheld.get((expected.device, expected.rule), ()), *times.window(fault))
     candidates.sort(key=lambda alert: (times.stood_at(alert), alert.onset, alert.id))
     if not candidates:
         # A run that ended before the alert was due proves nothing.
         outcome = Outcome.UNDUE if expected.by > times.ends else Outcome.MISSED
-        return Answer(fault, expected, outcome)
+        return Answer(fault, expected, outcome, future=future)
     stood_at = times.stood_at(candidates[0])
     outcome = Outcome.LATE if stood_at > expected.by + times.tolerance else Outcome.MET
-    return Answer(fault, expected, outcome, tuple(candidates), stood_at)
+    return Answer(fault, expected, outcome, tuple(candidates), stood_at, future=future)
 
 
 def _verdicts(
@@ -242,4 +250,4 @@ def _carry(answer: Answer, upheld: Mapping[_Key, Sequence[ObservedAlert]], verdi
     ]
     if not standing:
         return answer
-    return Answer(answer.fault, answer.expected, Outcome.MET, tuple(standing), begins, carried=True)
+    return replace(answer, outcome=Outcome.MET, alerts=tuple(standing), stood_at=begins, carried=True)

@@ -51,6 +51,7 @@ class Score:
     """Everything that a run's truth says about the service."""
 
     run: RunInfo
+    truth: tuple[FaultInstance, ...]
     times: Times
     whole: Row
     faults: tuple[Row, ...]
@@ -124,6 +125,7 @@ def compute_score(
     whole = Row("all", len(known), Expected.of(matching.answers, facts), Raised.of(inside))
     return Score(
         run=run,
+        truth=tuple(known),
         times=times,
         whole=whole,
         faults=_fault_rows(known, matching, inside, facts),
@@ -173,7 +175,7 @@ def _ticket_rows(verdicts: TicketVerdicts) -> tuple[TicketRow, ...]:
     fair = [demand for demand in verdicts.demands if demand.counts]
     demanded = Counter(demand.case_class for demand in fair)
     came = Counter(demand.case_class for demand in fair if demand.tickets)
-    future = Counter(demand.case_class for demand in verdicts.demands if demand.fault.needs is not None)
+    future = Counter(demand.case_class for demand in verdicts.demands if demand.future)
     unexpected = Counter(ticket.case_class for ticket in verdicts.unexpected)
     duplicates = Counter(ticket.case_class for ticket in verdicts.duplicates)
     return tuple(

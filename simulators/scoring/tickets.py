@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
@@ -32,6 +33,11 @@ class Demand:
     def counts(self) -> bool:
         """Whether the service can be held to it."""
         return any(answer.counts for answer in self.answers)
+
+    @property
+    def future(self) -> bool:
+        """Whether it waits for a rule kind that does not exist yet."""
+        return all(answer.future for answer in self.answers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +72,8 @@ def judge_tickets(matching: Matching, tickets: Iterable[ObservedTicket], times: 
         and not any(judged.verdict is Verdict.CONTRADICTED for judged in behind[ticket.number])
         and not (not behind[ticket.number] and _asked_for(ticket, demands, times))
     ]
-    twice = _overlapping(scored) | _second_for_a_fault(demands)
-    duplicates = [ticket for ticket in scored if ticket.number in twice]
+    twice = _overlapping(by_number.values(), {ticket.number for ticket in scored}) | _second_for_a_fault(demands)
+    duplicates = [by_number[number] for number in sorted(twice)]
     return TicketVerdicts(tuple(demands), tuple(unexpected), tuple(duplicates))
 
 
@@ -130,19 +136,28 @@ def _asked_for(ticket: ObservedTicket, demands: Sequence[Demand], times: Times) 
     return False
 
 
-def _overlapping(tickets: Sequence[ObservedTicket]) -> set[str]:
-    """Tickets that opened while another of the same asset and case class was open."""
+def _overlapping(tickets: Iterable[ObservedTicket], scored: AbstractSet[str]) -> set[str]:
+    """Tickets that opened while, or just when, another of the same asset and case class was open.
+
+    Their times are compared with each other alone, so the service's clock need not follow the run. It is enough if one
+    of two is of the run: a second ticket that no alert points to is the very trouble that is sought.
+    """
     groups: defaultdict[tuple[str, str], list[ObservedTicket]] = defaultdict(list)
     for ticket in tickets:
         groups[ticket.asset, ticket.case_class].append(ticket)
     twice: set[str] = set()
     for group in groups.values():
         group.sort(key=lambda ticket: (ticket.opened_at, ticket.number))
-        open_until = group[0].resolved_at or _FOREVER
-        for ticket in group[1:]:
-            if ticket.opened_at < open_until:
+        standing: list[ObservedTicket] = []
+        for ticket in group:
+            standing = [
+                other
+                for other in standing
+                if (other.resolved_at or _FOREVER) > ticket.opened_at or other.opened_at == ticket.opened_at
+            ]
+            if standing and scored & {ticket.number, *(other.number for other in standing)}:
                 twice.add(ticket.number)
-            open_until = max(open_until, ticket.resolved_at or _FOREVER)
+            standing.append(ticket)
     return twice
 
 

@@ -35,11 +35,16 @@ FACTS = Facts(
 
 
 def fault(number: int, name: str = COVER, begins: datetime | None = None, **changes: object) -> FaultInstance:
-    """One fault of two hours on a device of its kind; its alert and ticket are due within ten minutes."""
+    """One fault of two hours on a device of its kind; its alert and ticket are due within ten minutes.
+
+    One that needs a rule kind expects the rule of it, which does not exist.
+    """
     kind = name.partition(".")[0]
     device = f"{kind}-{number % 8}"
     start = begins or START + timedelta(hours=6 * number)
     rule, case_class = RULE_OF[name]
+    if changes.get("needs") is not None:
+        rule = f"{kind}.future"
     plain = FaultInstance(
         id=f"F{number:06d}",
         fault=name,

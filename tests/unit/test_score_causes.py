@@ -28,6 +28,13 @@ def test_a_fault_that_waits_for_a_rule_kind_is_told_apart_and_not_counted() -> N
     ]
 
 
+def test_what_is_expected_of_a_rule_that_exists_counts_whatever_else_the_fault_needs() -> None:
+    one = fault(0, needs="group")
+    both = replace(one, expect=(*one.expect, *fault(0).expect))
+    told = score_of([both], []).whole.expected
+    assert (told.total, told.missed, told.unanswerable) == (1, 1, 1)
+
+
 def test_a_fault_that_is_answered_ahead_of_its_rule_kind_is_no_false_alarm() -> None:
     one = fault(0, needs="group")
     score = score_of([one], [alert_for(one, 1)])
@@ -132,7 +139,7 @@ def test_the_time_of_deciding_counts_only_where_the_clock_followed() -> None:
 def test_invented_for_three_reasons() -> None:
     one = fault(0)
     after = alert_for(one, 1, after=5 * HOUR)
-    assert whys([one], [after])[Trouble.INVENTED] == "manhole.opened had ended before this alert began"
+    assert whys([one], [after])[Trouble.INVENTED] == ("another fault of the device had ended before this alert began")
     beside = alert_for(one, 1, rule="manhole.co")
     assert whys([one], [beside])[Trouble.INVENTED] == (
         "manhole.opened was under way, and the truth names no such effect of it"
