@@ -22,6 +22,10 @@ BrokerOption = Annotated[
     str, typer.Option(envvar="STREETWARDEN_MQTT_URL", help="mqtt://user:password@host:port of the broker.")
 ]
 RunOption = Annotated[Path, typer.Option(help="The folder of the run, with truth.jsonl, run.json and devices.csv.")]
+SimClockOption = Annotated[
+    str | None,
+    typer.Option(envvar="STREETWARDEN_SIM_CLOCK", help="The clock that the service lives by, as `clock` prints it."),
+]
 # Not STREETWARDEN_…: the service refuses to start beside a setting of that name that is not its own.
 ApiOption = Annotated[str, typer.Option(envvar="STREETSIM_API_URL", help="Where the service's HTTP API listens.")]
 KeyOption = Annotated[str, typer.Option(envvar="STREETSIM_API_KEY", help="API key of the service.")]

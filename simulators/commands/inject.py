@@ -24,7 +24,7 @@ from simulators.faultbook.entry import DEVICE
 from simulators.fleet import FleetDevice
 from simulators.habits import Habit
 from simulators.moments import read_duration
-from simulators.options import BrokerOption, choose_format
+from simulators.options import ApiOption, BrokerOption, choose_format
 from simulators.progress import progress_bar
 from simulators.sensor import Sensor, man_city
 from simulators.stage import Stage, Venue
@@ -49,9 +49,9 @@ def inject(
     device: Annotated[str, typer.Option(help="Name of a registered device.")],
     fault: Annotated[str, typer.Option(help="A fault that it can have, such as opened; `faults` lists them.")],
     registry: Annotated[Path | None, typer.Option(help="Look the device up in this registry file.")] = None,
-    api_url: Annotated[str | None, typer.Option(help="Look it up over the API at this address.")] = None,
+    api: ApiOption = "http://127.0.0.1:8000",
     key: Annotated[
-        str | None, typer.Option(envvar="STREETWARDEN_SIM_KEY", help="A key of that API, role viewer.")
+        str | None, typer.Option(envvar="STREETSIM_API_KEY", help="API key; else name a --registry.")
     ] = None,
     lasts: Annotated[str, typer.Option(help="How long the fault lasts.")] = _LASTS,
     every: Annotated[str, typer.Option(help="The device reports so often meanwhile.")] = _EVERY,
@@ -63,7 +63,7 @@ def inject(
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
 ) -> None:
     """Play one fault on one device, at real speed: well, then faulty, then well again. Says what must follow."""
-    found, overrides = _look_up(device, registry, api_url, key)
+    found, overrides = _look_up(device, registry, api, key)
     if not (found.simulated or drill):
         raise InvalidInputError(
             f"{device} is a real device: its alert and ticket would send people out. --drill says that you mean it "
@@ -104,14 +104,14 @@ def inject(
         raise typer.Exit(1)
 
 
-def _look_up(name: str, registry: Path | None, api_url: str | None, key: str | None) -> tuple[FleetDevice, Overrides]:
-    if (registry is None) == (api_url is None):
-        raise InvalidInputError("say where the device is registered: either --registry, or --api-url with --key")
+def _look_up(name: str, registry: Path | None, api: str, key: str | None) -> tuple[FleetDevice, Overrides]:
     if registry is not None:
         return look_up_in_file(registry, name)
     if not key:
-        raise InvalidInputError("the API needs a key: --key, or STREETWARDEN_SIM_KEY")
-    return look_up_over_api(api_url or "", key, name)
+        raise InvalidInputError(
+            "say where the device is registered: --registry names a file, --key or STREETSIM_API_KEY opens the API"
+        )
+    return look_up_over_api(api, key, name)
 
 
 def _enlist(

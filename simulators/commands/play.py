@@ -19,7 +19,7 @@ from simulators.address import DEFAULT_URL, BrokerAddress, read_address
 from simulators.city_files import read_city
 from simulators.faultbook.catalogue import load_faultbook
 from simulators.moments import read_duration, read_moment, read_shared_clock
-from simulators.options import BrokerOption, choose_format
+from simulators.options import BrokerOption, SimClockOption, choose_format
 from simulators.production import Production, produce
 from simulators.progress import progress_bar
 from simulators.scenario import Scenario, load_scenario
@@ -55,12 +55,7 @@ def play(
     start: Annotated[str | None, typer.Option(help="RFC 3339, or now; else the scenario's, or the clock's.")] = None,
     duration: Annotated[str | None, typer.Option(help="Such as 30m, 12h, 7d; else the scenario's.")] = None,
     speed: Annotated[float | None, typer.Option(min=0.001, max=FASTEST, help="Seconds of the city a second.")] = None,
-    sim_clock: Annotated[
-        str | None,
-        typer.Option(
-            envvar="STREETWARDEN_SIM_CLOCK", help="The clock that the service lives by, as `clock` prints it."
-        ),
-    ] = None,
+    sim_clock: SimClockOption = None,
     format_: Annotated[str, typer.Option("--format", help="What the devices speak: a source's name.")] = "native",
     connections: Annotated[int, typer.Option(min=1, max=100, help="Share the devices out to so many.")] = 4,
     window: Annotated[

@@ -17,12 +17,14 @@ from domain.errors import InvalidInputError
 from simulators.address import DEFAULT_URL, read_address
 from simulators.faults import cast_parts, every_fault, find_faults
 from simulators.fleet import DISTRICT, FleetDevice, lay_out
+from simulators.moments import read_shared_clock
 from simulators.options import (
     DEVICES,
     BrokerOption,
     DistrictOption,
     KindsOption,
     SeedOption,
+    SimClockOption,
     choose_format,
     choose_kinds,
 )
@@ -57,6 +59,7 @@ def run(
     fault_share: Annotated[float, typer.Option(min=0, max=1, help="Share of the devices that play one.")] = FAULT_SHARE,
     format_: Annotated[str, typer.Option("--format", help="What the devices speak: a source's name.")] = "native",
     mqtt_url: BrokerOption = DEFAULT_URL,
+    sim_clock: SimClockOption = None,
     protocol: Annotated[Protocol, typer.Option(help="MQTT 5, 3 (3.1.1), or what the broker speaks.")] = Protocol.AUTO,
     ids: Annotated[Path | None, typer.Option(help="Append 'device seq' of each acknowledged message.")] = None,
     json: Annotated[Path | None, typer.Option(help="Write the summary to this file.")] = None,
@@ -70,7 +73,8 @@ def run(
     members = enlist(playing, kinds, source, parts, seed=seed)
     summary = Summary(faults=count_faults(playing, parts))
     log = IdLog(ids) if ids else None
-    play = Play(members, source, summary=summary, ids=log)
+    clock = None if sim_clock is None else read_shared_clock(sim_clock)
+    play = Play(members, source, summary=summary, ids=log, clock=clock)
     client_id = f"streetwarden-sim-{os.getpid()}"
     publisher = Publisher(read_address(mqtt_url), client_id=client_id, protocol=protocol, settled=play.settle)
     publisher.connect()
