@@ -12,7 +12,7 @@ from simulators.scenario import Scenario
 from simulators.sensor import Sensor, man_city
 from simulators.traffic import Traffic
 from simulators.truth import FaultInstance
-from simulators.witness import Sight, testify
+from simulators.witness import Sight, write_down
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,5 +44,5 @@ def produce(
     incidents = cast_incidents(scenario, city, sensors, book, seed=seed, start_ms=start_ms, end_ms=end_ms)
     weather = scenario.weather(start_ms)
     sight = Sight(weather, start_ms, end_ms)
-    truth = [testify(incident, sight) for incident in incidents]
+    truth = [write_down(incident, sight) for incident in incidents]
     return Production(sensors, Traffic(sensors, source, weather, start_ms=start_ms), truth)

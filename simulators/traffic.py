@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 import orjson
 
 from domain.instants import EPOCH
-from domain.reading import Reading
+from domain.reading import MeasureValue, Reading
 from ingest.format import Format
 from simulators.sensor import Sensor
 from simulators.trouble import Delivery
@@ -41,6 +41,7 @@ class Traffic:
     ) -> None:
         """Take the devices, and the format that they speak; not ``counted``: their messages bear no counter."""
         self._counted = counted
+        self._histories = not sensors or _carries_histories(source, sensors[0])
         self._sensors = sensors
         self._source = source
         self._weather = weather
@@ -90,23 +91,24 @@ class Traffic:
                     return
                 if trouble.effect.delivery is not Delivery.ONCE:
                     delivery = trouble.effect.delivery
-        message = self._write(device, sensor, at_ms)
+        messages = self._write(device, sensor, at_ms)
         if delivery is Delivery.LOST:
-            self.lost += 1
+            self.lost += len(messages)
         elif delivery is Delivery.HELD or (delivery is Delivery.SWAPPED and device not in self._waiting):
-            self._waiting.setdefault(device, []).append(message)
+            self._waiting.setdefault(device, []).extend(messages)
         else:
-            yield message
-            if delivery is Delivery.TWICE:
+            for message in messages:
                 yield message
+                if delivery is Delivery.TWICE:
+                    yield message
             yield from self._release(device, at_ms)
 
     def _release(self, device: int, at_ms: int) -> Iterator[Message]:
         for message in self._waiting.pop(device, ()):
             yield message._replace(due_ms=at_ms)
 
-    def _write(self, device: int, sensor: Sensor, at_ms: int) -> Message:
-        """Write one message: a reading, or the history since the last one."""
+    def _write(self, device: int, sensor: Sensor, at_ms: int) -> Sequence[Message]:
+        """Write what it has to tell: a reading, or the history since its last message."""
         seq = self._seqs[device]
         readings: list[Reading] = []
         for measured_ms in sensor.samples(self._reported[device], at_ms):
@@ -114,10 +116,31 @@ class Traffic:
                 continue
             seq += 1
             values = sensor.measure(measured_ms, self._weather)
-            told = EPOCH + timedelta(milliseconds=sensor.told_ms(measured_ms))
-            body = orjson.dumps(values, option=orjson.OPT_SORT_KEYS)
-            readings.append(Reading(0, told, told, values, {}, 0, body, seq if self._counted else None, None))
+            readings.append(_reading(values, sensor.told_ms(measured_ms), seq if self._counted else None))
         self._seqs[device] = seq
         self._reported[device] = at_ms
-        topic, payload = self._source.encode(sensor.sender, readings)
-        return Message(at_ms, device, seq, topic, payload)
+        if self._histories or len(readings) == 1:
+            return (Message(at_ms, device, seq, *self._source.encode(sensor.sender, readings)),)
+        first = seq - len(readings) + 1
+        return [
+            Message(at_ms, device, first + place, *self._source.encode(sensor.sender, (reading,)))
+            for place, reading in enumerate(readings)
+        ]
+
+
+def _reading(values: dict[str, MeasureValue], told_ms: int, seq: int | None) -> Reading:
+    told = EPOCH + timedelta(milliseconds=told_ms)
+    body = orjson.dumps(values, option=orjson.OPT_SORT_KEYS)
+    return Reading(0, told, told, values, {}, 0, body, seq, None)
+
+
+def _carries_histories(source: Format, sensor: Sensor) -> bool:
+    """Whether several readings go into one message; formats say so by refusing to encode them."""
+    readings = [
+        _reading({measure.name: measure.rest for measure in sensor.kind.measures}, at_ms, 1) for at_ms in (1, 2)
+    ]
+    try:
+        source.encode(sensor.sender, readings)
+    except ValueError:
+        return False
+    return True

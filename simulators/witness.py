@@ -51,7 +51,7 @@ class _Fired(NamedTuple):
     """When the level fires, or can be known to: no earlier than the message arrives that shows it."""
 
 
-def testify(incident: Incident, sight: Sight) -> FaultInstance:
+def write_down(incident: Incident, sight: Sight) -> FaultInstance:
     """Write down one fault. Every sensor must have taken all its troubles on before."""
     listed, trouble = incident.listed, incident.trouble
     entry = listed.entry

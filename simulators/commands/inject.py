@@ -32,7 +32,7 @@ from simulators.traffic import Traffic
 from simulators.trouble import Trouble
 from simulators.truth import FaultInstance, Purpose, RunInfo, write_run, write_truth
 from simulators.weather import FAIR
-from simulators.witness import Incident, Sight, testify
+from simulators.witness import Incident, Sight, write_down
 
 _HEALTHY_S: Final = 3.0
 """So long before the fault the device says that all is well: who was never heard cannot fall silent."""
@@ -147,7 +147,7 @@ def _witness(
         # Nobody watches a drill for two hours until the bin is full.
         trouble = replace(trouble, effect=replace(listed.entry.effect, ramp_s=0.0))
     sensor.suffer([trouble])
-    return testify(Incident("F000001", listed, [sensor], trouble), Sight(FAIR, _ms(start), _ms(end)))
+    return write_down(Incident("F000001", listed, [sensor], trouble), Sight(FAIR, _ms(start), _ms(end)))
 
 
 def _ms(moment: datetime) -> int:

@@ -44,7 +44,8 @@ def find_listed(book: Mapping[str, Listed], name: str, kind: str | None = None) 
         InvalidInputError: there is none; the message lists those there are.
     """
     for full in (name, f"{kind}.{name}", f"{NETWORK}.{name}"):
-        if full in book and (kind is None or (book[full].kind or kind) == kind or book[full].kind is None):
-            return book[full]
+        line = book.get(full)
+        if line is not None and (kind is None or line.kind is None or line.kind.key == kind):
+            return line
     there = [line.name for line in book.values() if kind is None or line.kind is None or line.kind.key == kind]
     raise InvalidInputError(f"there is no fault {name!r}; there are {', '.join(there)}")

@@ -2,7 +2,7 @@
 
 import heapq
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from devices.kind import DeviceKind
@@ -11,6 +11,7 @@ from domain.coverage import Coverage
 from domain.device import Device
 from domain.instants import EPOCH
 from domain.ledger import Reason
+from domain.reading import Reading
 from ingest.catalogue import load_formats
 from ingest.format import DecodeError
 from ingest.normalise import TimeBounds, limits_of, normalise
@@ -67,11 +68,52 @@ class _Judged:
         return Hearing(self.heard_at, Coverage(start, now))
 
     def next_due(self, start: datetime, now: datetime) -> datetime | None:
-        due = [
-            next_hold_due(self.plan, self.tracks),
-            next_silence_due(self.plan, self.tracks, self.hearing(start, now)),
-        ]
+        hearing = self.hearing(start, now)
+        due = [next_hold_due(self.plan, self.tracks), next_silence_due(self.plan, self.tracks, hearing)]
         return min((each for each in due if each is not None), default=None)
+
+    def hear(self, message: Message, start: datetime, now: datetime) -> list[Reason]:
+        """Judge what a message holds; return why some of it is not believed."""
+        address = NATIVE.read_topic(message.topic)
+        assert address is not None
+        aside: list[Reason] = []
+        readings: list[Reading] = []
+        for sample in NATIVE.decode(address, message.payload, now).samples:
+            try:
+                readings.append(normalise(self.device, self.limits, sample, now, BOUNDS))
+            except DecodeError as error:
+                aside.append(error.reason)
+        for reading in sorted(readings, key=lambda each: (each.at, each.digest)):
+            place = (reading.at, reading.digest)
+            if self.last is None or place > self.last:
+                self.take(judge(self.plan, self.tracks, reading, self.hearing(start, now)), now)
+                self.last = place
+            self.heard_at = now
+        return aside
+
+
+class _Timers:
+    """When to look at which device, as the service's ticker does."""
+
+    def __init__(self, devices: Sequence[_Judged], start: datetime) -> None:
+        self._devices = devices
+        self._start = start
+        self._queue: list[tuple[datetime, int]] = []
+
+    def plan(self, number: int, now: datetime) -> None:
+        judged = self._devices[number]
+        due = judged.next_due(self._start, now)
+        if due is not None and (judged.timer is None or due < judged.timer):
+            judged.timer = max(due, now)
+            heapq.heappush(self._queue, (judged.timer, number))
+
+    def elapse(self, until: datetime) -> None:
+        while self._queue and self._queue[0][0] <= until:
+            due, number = heapq.heappop(self._queue)
+            judged = self._devices[number]
+            judged.take(tick(judged.plan, judged.tracks, number, due, judged.hearing(self._start, due)), due)
+            judged.timer = None
+            self.plan(number, due + timedelta(milliseconds=1))
 
 
 def judge_traffic(
@@ -79,45 +121,12 @@ def judge_traffic(
 ) -> tuple[list[Raised], list[Reason]]:
     """Judge every message as it arrives, and every timer when it is due; also why messages were set aside."""
     devices = [_Judged(number, sensor) for number, sensor in enumerate(sensors)]
-    timers: list[tuple[datetime, int]] = []
+    timers = _Timers(devices, start)
     aside: list[Reason] = []
-
-    def elapse(until: datetime) -> None:
-        while timers and timers[0][0] <= until:
-            due, number = heapq.heappop(timers)
-            judged = devices[number]
-            planned = judged.next_due(start, due)
-            if planned is not None and planned <= due:
-                judged.take(tick(judged.plan, judged.tracks, number, due, judged.hearing(start, due)), due)
-                planned = judged.next_due(start, due)
-            judged.timer = None
-            if planned is not None:
-                judged.timer = max(planned, due + timedelta(milliseconds=1))
-                heapq.heappush(timers, (judged.timer, number))
-
     for message in messages:
         now = EPOCH + timedelta(milliseconds=message.due_ms)
-        elapse(now)
-        judged = devices[message.device]
-        address = NATIVE.read_topic(message.topic)
-        assert address is not None
-        samples = NATIVE.decode(address, message.payload, now).samples
-        readings = []
-        for sample in samples:
-            try:
-                readings.append(normalise(judged.device, judged.limits, sample, now, BOUNDS))
-            except DecodeError as error:
-                aside.append(error.reason)
-        for reading in sorted(readings, key=lambda each: (each.at, each.digest)):
-            place = (reading.at, reading.digest)
-            if judged.last is None or place > judged.last:
-                steps = judge(judged.plan, judged.tracks, reading, judged.hearing(start, now))
-                judged.take(steps, now)
-                judged.last = place
-            judged.heard_at = now
-        due = judged.next_due(start, now)
-        if due is not None and (judged.timer is None or due < judged.timer):
-            judged.timer = max(due, now)
-            heapq.heappush(timers, (judged.timer, message.device))
-    elapse(end.astimezone(UTC))
+        timers.elapse(now)
+        aside += devices[message.device].hear(message, start, now)
+        timers.plan(message.device, now)
+    timers.elapse(end)
     return [each for judged in devices for each in judged.raised], aside

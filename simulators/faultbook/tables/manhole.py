@@ -26,7 +26,7 @@ TABLE: Final = (
         "shaken",
         "Lorries pass over the cover",
         "车辆碾压振动",
-        Effect(values={"tilt_deg": 21.0}, pulse_s=(90.0, 1.6)),
+        Effect(values={"tilt_deg": 24.0}, pulse_s=(90.0, 1.6)),
         forbids={"manhole.tilt": "A lorry tilts a cover for less than two seconds; nothing is wrong with it."},
         on_change=True,
         seen=False,
