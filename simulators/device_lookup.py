@@ -2,18 +2,16 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated
 from urllib.parse import quote
 
-import httpx
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from domain.errors import InvalidInputError, NotAllowedError, UnauthenticatedError, UnavailableError
+from domain.errors import InvalidInputError
 from simulators.fleet import FleetDevice
 from simulators.registry import read_registry
 from simulators.sensor import overrides_of
-
-_ANSWERS_WITHIN_S: Final = 10.0
+from simulators.service_api import ServiceApi
 
 Overrides = Mapping[str, Mapping[str, object]]
 """Rule → parameter → value."""
@@ -46,38 +44,16 @@ def look_up_in_file(path: Path, name: str) -> tuple[FleetDevice, Overrides]:
     raise InvalidInputError(f"{path} knows no device {name!r}")
 
 
-def look_up_over_api(url: str, key: str, name: str) -> tuple[FleetDevice, Overrides]:
+async def ask_for_device(api: ServiceApi, name: str) -> tuple[FleetDevice, Overrides]:
     """The device of that name as the service's registry has it, and where it departs from the rules.
 
     Raises:
-        UnavailableError: the API does not answer.
-        UnauthenticatedError: it does not know the key.
-        NotAllowedError: the key may not read devices.
-        InvalidInputError: there is no such device, or what answers is no API of the service.
+        StreetwardenError: the API does not answer, does not know the key, or knows no such device.
     """
     try:
-        answer = httpx.get(
-            f"{url.rstrip('/')}/v1/devices/{quote(name, safe='')}",
-            headers={"Authorization": f"Bearer {key}"},
-            timeout=_ANSWERS_WITHIN_S,
-        )
-    except httpx.InvalidURL as error:
-        raise InvalidInputError(f"{url!r} is no address of an API: {error}") from error
-    except httpx.HTTPError as error:
-        raise UnavailableError(f"no API answers at {url}: {error}") from error
-    match answer.status_code:
-        case 401:
-            raise UnauthenticatedError(f"the API at {url} does not know the key")
-        case 403:
-            raise NotAllowedError(f"the API at {url} does not let this key read devices")
-        case 404:
-            raise InvalidInputError(f"the registry at {url} knows no device {name!r}")
-        case _:
-            pass
-    try:
-        told = _Device.model_validate_json(answer.content)
+        told = _Device.model_validate(await api.ask("GET", f"/v1/devices/{quote(name, safe='')}"))
     except ValidationError as error:
-        raise InvalidInputError(f"what answers at {url} with {answer.status_code} tells of no device") from error
+        raise InvalidInputError(f"what the API tells of {name!r} is no device") from error
     device = FleetDevice(
         name=told.name,
         kind=told.kind,

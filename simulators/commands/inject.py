@@ -1,5 +1,6 @@
 """``streetwarden-sim inject``: play one fault on one registered device, and write down what must follow."""
 
+import asyncio
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -18,7 +19,7 @@ from domain.instants import to_micros
 from domain.scenario_time import ScenarioTime
 from simulators.address import DEFAULT_URL, read_address
 from simulators.city import City
-from simulators.device_lookup import Overrides, look_up_in_file, look_up_over_api
+from simulators.device_lookup import Overrides, ask_for_device, look_up_in_file
 from simulators.faultbook.catalogue import Listed, find_listed, load_faultbook
 from simulators.faultbook.entry import DEVICE
 from simulators.fleet import FleetDevice
@@ -27,6 +28,7 @@ from simulators.moments import read_duration
 from simulators.options import ApiOption, BrokerOption, choose_format
 from simulators.progress import progress_bar
 from simulators.sensor import Sensor, man_city
+from simulators.service_api import open_api
 from simulators.stage import Stage, Venue
 from simulators.traffic import Traffic
 from simulators.trouble import Trouble
@@ -111,7 +113,12 @@ def _look_up(name: str, registry: Path | None, api: str, key: str | None) -> tup
         raise InvalidInputError(
             "say where the device is registered: --registry names a file, --key or STREETSIM_API_KEY opens the API"
         )
-    return look_up_over_api(api, key, name)
+    return asyncio.run(_ask(api, key, name))
+
+
+async def _ask(api: str, key: str, name: str) -> tuple[FleetDevice, Overrides]:
+    async with open_api(api, key) as service:
+        return await ask_for_device(service, name)
 
 
 def _enlist(

@@ -10,6 +10,7 @@ import pytest
 
 from devices.catalogue import load_kinds
 from ingest.catalogue import load_formats
+from ingest.json_text import as_list
 from simulators.city import City, build_city
 from simulators.faultbook.catalogue import load_faultbook
 from simulators.production import produce
@@ -68,10 +69,9 @@ def test_messages_come_in_the_order_of_their_time_and_count_up() -> None:
     assert set(seqs) == set(range(150)), "everybody reports at least once a day"
 
 
-def entries(message: Message) -> list[dict[str, Any]]:
+def entries(message: Message) -> list[Any]:
     body: Any = orjson.loads(message.payload)
-    told: list[dict[str, Any]] = body if isinstance(body, list) else [body]
-    return told
+    return as_list(body) or [body]
 
 
 @pytest.mark.parametrize("source", FORMATS)
