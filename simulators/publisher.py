@@ -115,13 +115,19 @@ class Publisher:
                 raise UnavailableError(f"no MQTT broker answers at {self._broker}")
             time.sleep(0.2)
 
-    def publish(self, topic: str, payload: bytes) -> int:
-        """Publish with QoS 1 and return the message's number (0, 1, 2 …); call it while :attr:`ready` only."""
+    def publish(self, topic: str, payload: bytes, *, qos: int = 1, retain: bool = False) -> int:
+        """Publish and return the message's number (0, 1, 2 …); call it while :attr:`ready` only.
+
+        With QoS 0 nobody acknowledges: it counts as taken once it is written.
+        """
         assert self._client is not None
-        info = self._client.publish(topic, payload, qos=1)
+        info = self._client.publish(topic, payload, qos=qos, retain=retain)
         number = self._count
-        self._pending[info.mid] = number
         self._count += 1
+        if qos:
+            self._pending[info.mid] = number
+        else:
+            self._settled(number, Word.TAKEN)  # paho may have called back already, while we did not know its number
         return number
 
     def turn(self, timeout_s: float) -> None:

@@ -114,11 +114,10 @@ _STYLES: Final[Mapping[Verdict, str]] = {
 
 
 def _troubled(score: Score) -> Mapping[str, str]:
-    """How each fault that expects anything fared: its worst answer."""
-    grades = {Outcome.MET: 0, Outcome.UNDUE: 0, Outcome.LATE: 1, Outcome.MISSED: 2}
-    styles = ("met", "late", "missed")
+    """How each fault that expects anything fared: its worst answer. Of what does not count there is nothing to say."""
+    grades = (Outcome.MET, Outcome.LATE, Outcome.MISSED)
     worst: dict[str, int] = {}
     for answer in score.matching.answers:
-        grade = grades[answer.outcome] if answer.counts else 0
-        worst[answer.fault.id] = max(worst.get(answer.fault.id, 0), grade)
-    return {fault: styles[grade] for fault, grade in worst.items()}
+        if answer.counts:
+            worst[answer.fault.id] = max(worst.get(answer.fault.id, 0), grades.index(answer.outcome))
+    return {fault: grades[grade].value for fault, grade in worst.items()}
