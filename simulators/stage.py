@@ -91,6 +91,9 @@ class Stage:
                     self.summary.seconds = watched - begun
                     watch(now)
             self._links.drain(DRAIN_S)
+        except KeyboardInterrupt:
+            self._links.drain(DRAIN_S)
+            raise
         finally:
             self.summary.reconnects = self._links.reconnects
             self.summary.seconds = time.monotonic() - begun

@@ -16,9 +16,10 @@ from domain.errors import InvalidInputError
 from domain.instants import to_micros
 from domain.scenario_time import FASTEST, ScenarioTime
 from simulators.address import DEFAULT_URL, BrokerAddress, read_address
+from simulators.city import City
 from simulators.city_files import read_city
 from simulators.faultbook.catalogue import load_faultbook
-from simulators.moments import read_duration, read_moment, read_shared_clock
+from simulators.moments import NOW, read_duration, read_moment, read_shared_clock
 from simulators.options import BrokerOption, SimClockOption, choose_format
 from simulators.production import Production, produce
 from simulators.progress import progress_bar
@@ -40,6 +41,8 @@ class _Hours:
     end: datetime
     shared: bool
     """Whether the service's clock follows."""
+    pinned: bool
+    """Whether its place in the wall's time is given: else it begins once everything is ready."""
 
 
 def register(app: typer.Typer) -> None:
@@ -74,6 +77,7 @@ def play(
     hours = _choose_hours(chosen, start, duration, speed, sim_clock)
     start_ms, end_ms = (to_micros(moment) // 1000 for moment in (hours.start, hours.end))
     city = read_city(run)
+    _refuse_real(city)
     made = produce(
         city, chosen, book, kinds, choose_format(format_), seed=chosen_seed, start_ms=start_ms, end_ms=end_ms
     )
@@ -89,7 +93,11 @@ def play(
     )
     write_truth(run, made.truth)
     write_run(run, info)
-    stage = _perform(made, hours, end_ms, _venue(read_address(mqtt_url), hours.time, connections, window), ids, quiet)
+    if not hours.pinned:
+        hours = replace(hours, time=hours.time._replace(anchor=datetime.now(UTC)))
+    venue = _venue(read_address(mqtt_url), hours.time, connections, window)
+    stage, end = _perform(made, hours, end_ms, venue, ids, quiet=quiet)
+    info = replace(info, end=end)
     summary = stage.summary.as_data() | {
         "lost_on_the_way": made.traffic.lost,
         "not_made": made.traffic.silent,
@@ -103,7 +111,11 @@ def play(
         raise typer.Exit(1)
 
 
-def _perform(made: Production, hours: _Hours, end_ms: int, venue: Venue, ids: Path | None, quiet: bool) -> Stage:
+def _perform(
+    made: Production, hours: _Hours, end_ms: int, venue: Venue, ids: Path | None, *, quiet: bool
+) -> tuple[Stage, datetime]:
+    """Send everything, or as much as comes before Ctrl-C; also when it ended, in the time of the city."""
+    end = hours.end
     log = IdLog(ids) if ids else None
     stage = Stage(venue, [sensor.entry.name for sensor in made.sensors], log)
     stage.connect()
@@ -112,21 +124,32 @@ def _perform(made: Production, hours: _Hours, end_ms: int, venue: Venue, ids: Pa
         with progress_bar("playing", whole, quiet=quiet) as tell:
 
             def watch(now: datetime) -> None:
-                local = f"{now.astimezone(hours.start.tzinfo):%Y-%m-%d %H:%M} UTC"
-                beside = f"{local}  {stage.summary.sent} sent  {stage.summary.acknowledged} acknowledged"
+                beside = (
+                    f"{now:%Y-%m-%d %H:%M} UTC  {stage.summary.sent} sent  {stage.summary.acknowledged} acknowledged"
+                )
                 tell(min(whole, (now - hours.start).total_seconds()), beside)
 
             stage.run(made.traffic.messages(end_ms), watch)
     except KeyboardInterrupt:
-        print(
-            "streetwarden-sim: interrupted; the truth tells of the whole run, run.json of what was sent",
-            file=sys.stderr,
-        )
+        # What was due only later then proves nothing: whoever scores the run sees that it ended here.
+        end = max(hours.start, min(hours.end, hours.time.at(datetime.now(UTC))))
+        print(f"streetwarden-sim: interrupted; the run ended at {end:%Y-%m-%d %H:%M:%S} UTC", file=sys.stderr)
     finally:
         stage.close()
         if log is not None:
             log.close()
-    return stage
+    return stage, end
+
+
+def _refuse_real(city: City) -> None:
+    """Nobody is to be sent out because of a scenario.
+
+    Raises:
+        InvalidInputError: a device of the city is not marked as simulated.
+    """
+    real = next((device.name for device in city.devices if not device.simulated), None)
+    if real is not None:
+        raise InvalidInputError(f"{real} is not marked as simulated in devices.csv: scenarios are played on none else")
 
 
 def _choose_seed(scenario: Scenario, purpose: Purpose | None, seed: int | None) -> int:
@@ -165,9 +188,9 @@ def _choose_hours(
                 f"the simulated clock passed the start {late_s:.0f} s ago; make a new one with streetwarden-sim clock "
                 "--in, long enough for everything to be up, or name a later --start"
             )
-        return _Hours(time, begins, begins + lasts, shared=True)
+        return _Hours(time, begins, begins + lasts, shared=True, pinned=True)
     begins = scenario.start if start is None else read_moment(start, now)
-    return _Hours(ScenarioTime(begins, speed or 1.0, now), begins, begins + lasts, shared=False)
+    return _Hours(ScenarioTime(begins, speed or 1.0, now), begins, begins + lasts, shared=False, pinned=start == NOW)
 
 
 def _venue(broker: BrokerAddress, time: ScenarioTime, connections: int, window: int) -> Venue:

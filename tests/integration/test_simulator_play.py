@@ -1,6 +1,8 @@
 """A city is laid out, a scenario is played against a real broker, a fault is injected; all of it by command."""
 
 import json
+import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -155,6 +157,35 @@ def test_a_play_writes_its_truth_and_what_was_played(mosquitto: Broker, listener
     assert shared.at(datetime.now(UTC)) >= run.end
 
 
+def test_an_interrupted_play_says_where_it_ended(mosquitto: Broker, listener: Listener, city: Path) -> None:
+    told = ("play", "--run", str(city), "--scenario", "mixed-week", "--quiet", "--speed", "600")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "simulators", *told, "--mqtt-url", mosquitto.url],
+        cwd=ROOT,
+        env={"PYTHONPATH": "src:.", "PATH": "/usr/bin:/bin"},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    until = time.monotonic() + 60
+    while not listener.count and time.monotonic() < until:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 0, said
+    run = read_run(city)
+    assert f"the run ended at {run.end:%Y-%m-%d %H:%M:%S} UTC" in said
+    assert run.start <= run.end < run.start + timedelta(days=7)
+    listener.take(run.messages)
+
+
+def test_a_scenario_is_played_on_no_real_device(city: Path, tmp_path: Path) -> None:
+    shutil.copytree(city, tmp_path / "run")
+    registry = tmp_path / "run" / "devices.csv"
+    registry.write_text(registry.read_text(encoding="utf-8").replace(",true,", ",false,", 1), encoding="utf-8")
+    done = simulate("play", "--run", str(tmp_path / "run"), "--scenario", "festival", code=65)
+    assert "bin-000001 is not marked as simulated" in done.stderr
+
+
 def test_a_fault_is_injected_into_a_registered_device(
     mosquitto: Broker, listener: Listener, city: Path, tmp_path: Path
 ) -> None:
@@ -230,6 +261,18 @@ async def test_a_device_is_looked_up_over_the_api(pool: asyncpg.Pool) -> None:
     assert (found.name, found.kind, found.interval_s, found.simulated) == ("mh-1", "manhole", 600.0, True)
     assert found.aliases == {"native": "mh-1", "senml": "urn:x"}
     assert told == overrides
+
+
+def test_the_simulated_fleet_lives_in_the_services_time(mosquitto: Broker, listener: Listener) -> None:
+    begun = datetime(2026, 1, 1, tzinfo=UTC)
+    clock = f"2026-01-01T00:00:00Z*60@{datetime.now(UTC).isoformat()}"
+    simulate(
+        *("run", "--devices", "4", "--rate", "40", "--duration", "0.5", "--quiet", "--mqtt-url", mosquitto.url),
+        STREETWARDEN_SIM_CLOCK=clock,
+    )
+    bodies = [json.loads(body) for told in listener.take(20).values() for body in told]
+    until_ms = read_scenario_time(clock).at(datetime.now(UTC)).timestamp() * 1000
+    assert all(begun.timestamp() * 1000 <= body["ts"] <= until_ms for body in bodies)
 
 
 def test_what_there_is_to_play_is_listed() -> None:
