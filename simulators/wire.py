@@ -6,7 +6,7 @@ It speaks CONNECT, PUBLISH (QoS 1), PUBACK and DISCONNECT, and nothing else; eve
 import socket
 import ssl
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import Final
 
@@ -74,6 +74,12 @@ def publish_template(topic: str, payload: bytes) -> bytes:
     head = text(topic)
     fixed = bytes((PUBLISH_QOS1,)) + encode_length(len(head) + 2 + len(payload % (0, 0))) + head
     return fixed.replace(b"%", b"%%") + b"%b" + payload
+
+
+def publish_head(topic: str, payload: bytes) -> bytes:
+    """Write what stands before the packet id of a PUBLISH of this payload."""
+    head = text(topic)
+    return bytes((PUBLISH_QOS1,)) + encode_length(len(head) + 2 + len(payload)) + head
 
 
 def _more_records(link: ssl.SSLSocket) -> bytes:
@@ -194,6 +200,25 @@ class WireConnection:
         self._last_id = packet_id
         self.sent += count
         self._outbox += b"".join(packets)
+        self.write()
+
+    def publish(self, messages: Iterable[tuple[bytes, bytes, int, int]]) -> None:
+        """Send messages (head, payload, device, seq), each with its own time in it; not more than ``room``.
+
+        Raises:
+            ConnectionLostError: the broker is gone; the messages are pending and go out with the next connection.
+        """
+        pending = self._pending
+        packet_id = self._last_id
+        for head, payload, device, seq in messages:
+            packet_id = packet_id % PACKET_IDS + 1
+            while packet_id in pending:
+                packet_id = packet_id % PACKET_IDS + 1
+            packet = head + packet_id.to_bytes(2, "big") + payload
+            pending[packet_id] = (packet, device, seq)
+            self._outbox += packet
+            self.sent += 1
+        self._last_id = packet_id
         self.write()
 
     def write(self) -> None:

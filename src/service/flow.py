@@ -39,7 +39,7 @@ from store.worker_sessions import load_others
 
 HEARTBEAT_GAP = timedelta(seconds=15)
 """Without a heartbeat for so long, nothing could reach us: an outage, and coverage begins anew. Fifteen beats of one
-second: a busy minute delays heartbeats, an outage loses them."""
+second: a busy minute delays heartbeats, an outage loses them. A simulated clock stretches it by its speed."""
 
 _HEARTBEAT_DIGITS = 17
 """Microseconds since 1970 have 16 today; what is longer is nobody's heartbeat."""

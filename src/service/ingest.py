@@ -23,7 +23,6 @@ from ingest.normalise import TimeBounds
 from ingest.router import Router
 from service.cases import Cases
 from service.chores import Chores
-from service.clock import SimulatedClock
 from service.contract import tell_broken_contract
 from service.drains import drain_leftovers
 from service.flow import HEARTBEAT_GAP, Flow, FlowParts
@@ -144,7 +143,7 @@ async def wire(
     mine = await session.register()
     cases = Cases(settings.zone)
     await cases.start(pool, [rule for kind in (*kinds.values(), OWN_KIND) for rule in kind.rules], clock.now())
-    gap = HEARTBEAT_GAP * (clock.speed if isinstance(clock, SimulatedClock) else 1.0)
+    gap = HEARTBEAT_GAP * settings.clock_speed
     parts = FlowParts(
         pool=pool,
         clock=clock,

@@ -1,9 +1,8 @@
 """Every setting, read from the environment in this one place; each may also be left out."""
 
 import os
-import re
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Final, Literal, Self
 from zoneinfo import ZoneInfo
@@ -12,14 +11,14 @@ from pydantic import Field, SecretStr, ValidationError, field_validator, model_v
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from domain.clock import Clock
+from domain.scenario_time import read_scenario_time
 from ingest.tls import TlsFiles
-from service.clock import SimulatedClock, SystemClock
+from service.clock import AnchoredClock, SimulatedClock, SystemClock
 from service.embedded.nats import is_loopback
 from service.failures import WrongSettingError
 
 PREFIX: Final = "STREETWARDEN_"
 _FOR_TESTS: Final = f"{PREFIX}TEST_"
-_SIMULATED: Final = re.compile(r"(?P<start>[^*]+)(?:\*(?P<speed>[0-9.]+))?")
 _MIB: Final = 1024 * 1024
 _LONGEST_CLIENT_ID: Final = 23
 
@@ -64,7 +63,8 @@ class Settings(BaseSettings):
     api_port: Annotated[int, Field(ge=1, le=65535)] = 8000
     district_timezone: str = "Asia/Shanghai"
     sim_clock: str | None = None
-    """``2026-01-01T00:00:00Z*60``: a clock that starts then and runs 60 times as fast."""
+    """``2026-01-01T00:00:00Z*60``: a clock that starts then and runs 60 times as fast. With ``@`` and a moment of the
+    wall's time behind it, every process agrees on it."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["auto", "text", "json"] = "auto"
     """``auto``: text on a terminal, else JSON."""
@@ -101,7 +101,7 @@ class Settings(BaseSettings):
     @classmethod
     def _readable_clock(cls, value: str | None) -> str | None:
         if value is not None:
-            _read_sim_clock(value)
+            read_scenario_time(value)
         return value
 
     @model_validator(mode="after")
@@ -168,8 +168,19 @@ class Settings(BaseSettings):
         """The clock that this process lives by."""
         if self.sim_clock is None:
             return SystemClock()
-        start, speed = _read_sim_clock(self.sim_clock)
-        return SimulatedClock(start, speed)
+        scenario = read_scenario_time(self.sim_clock)
+        if scenario.anchor is None:
+            return SimulatedClock(scenario.start, scenario.speed)
+        return AnchoredClock(scenario)
+
+    @property
+    def clock_speed(self) -> float:
+        """How many seconds of this process's clock pass in a second."""
+        return 1.0 if self.sim_clock is None else read_scenario_time(self.sim_clock).speed
+
+    def anchored_sim_clock(self) -> str | None:
+        """The simulated clock as processes started together must all be told it: begun now, unless it was before."""
+        return None if self.sim_clock is None else str(read_scenario_time(self.sim_clock).anchored(datetime.now(UTC)))
 
 
 def load_settings(environment: Mapping[str, str] | None = None, *, workers: int | None = None) -> Settings:
@@ -196,15 +207,3 @@ def _sentence(error: ValidationError) -> str:
     message = first["msg"].removeprefix("Value error, ")
     where = "".join(f"{PREFIX}{str(part).upper()}: " for part in first["loc"][:1])
     return f"{where}{message}."
-
-
-def _read_sim_clock(text: str) -> tuple[datetime, float]:
-    match = _SIMULATED.fullmatch(text)
-    try:
-        start = datetime.fromisoformat(match["start"]) if match else None
-        speed = float((match and match["speed"]) or 1)
-    except ValueError:
-        start, speed = None, 0.0
-    if start is None or start.tzinfo is None or speed <= 0:
-        raise ValueError("should be a time with its offset and a speed, such as 2026-01-01T00:00:00Z*60")
-    return start, speed

@@ -35,10 +35,14 @@ class Neighbours:
 
     database_url: str
     mqtt_url: str
+    sim_clock: str | None = None
+    """Anchored, so that all of them live in the same time."""
 
     def environment(self) -> dict[str, str]:
         """Our own environment and the two addresses: they hold passwords, so they never stand in a command line."""
         told = {f"{PREFIX}DATABASE_URL": self.database_url, f"{PREFIX}MQTT_URL": self.mqtt_url}
+        if self.sim_clock is not None:
+            told[f"{PREFIX}SIM_CLOCK"] = self.sim_clock
         return {**os.environ, **told, "PYTHONUNBUFFERED": "1"}
 
 
@@ -125,12 +129,12 @@ def _start_neighbours(settings: Settings, supervisor: Supervisor) -> Neighbours:
         supervisor.start(postgres.prepare())
         database = postgres.url
     if settings.mqtt_url is not None:
-        return Neighbours(database, settings.mqtt_url.get_secret_value())
+        return Neighbours(database, settings.mqtt_url.get_secret_value(), settings.anchored_sim_clock())
     nats = embedded_nats(settings)
     if not supervisor.stopping:
         typer.echo("starting the MQTT broker ...")
         supervisor.start(nats.prepare())
-    return Neighbours(database, nats.url)
+    return Neighbours(database, nats.url, settings.anchored_sim_clock())
 
 
 def _register_fleet(settings: Settings, environment: Mapping[str, str], devices: int) -> Path:
