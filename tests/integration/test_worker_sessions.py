@@ -78,9 +78,10 @@ async def test_a_drained_session_leaves_its_messages_and_nothing_else(
         await end(pool, client_id)
     # Both are away: the broker shares out among their sessions what comes meanwhile.
     await publish(mosquitto, *(told(number) for number in range(40)))
+    published = datetime.now(UTC)
     here = Settings(data_dir=tmp_path)
     async with ingesting(pool, mosquitto.url, settings("w-1"), in_group("w-1", FORMATS)):
-        await until(lambda: pool.fetchval("SELECT until > now() - interval '3 s' FROM coverage WHERE worker = 'w-1'"))
+        await until(lambda: pool.fetchval("SELECT bool_and(until > $1) FROM coverage WHERE worker = 'w-1'", published))
         waiting = await pool.fetchval("SELECT 40 - count(*) FROM reading")
         assert waiting > 0, "the other session holds its share for itself alone"
         with pytest.raises(NotFoundError, match="those known are: w-1, w-2"):
