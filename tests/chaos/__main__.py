@@ -1,6 +1,8 @@
 """``python -m tests.chaos``: kills under load, outages, poison; each a command, each with an exit code that says it."""
 
 import random
+import signal
+import sys
 import tempfile
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -36,6 +38,8 @@ Seed = Annotated[int | None, typer.Option(envvar="CHAOS_SEED", help="Decides mom
 @app.callback()
 def chaos() -> None:
     """Kills, outages and poison against the real programs; nothing of it touches data of yours."""
+    # Whoever ends us early must not leave the programs behind.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
 
 
 @app.command()

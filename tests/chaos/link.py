@@ -6,6 +6,7 @@ MQTT 5 because it alone tells an acknowledgement of what the broker keeps for so
 
 import socket
 import struct
+import time
 from collections.abc import Callable
 from typing import Final
 
@@ -14,6 +15,8 @@ from simulators.wire import encode_length, text
 
 PACKET_IDS: Final = 65535
 _ANSWER_WITHIN_S: Final = 5.0
+_AGAIN_AFTER_S: Final = 0.3
+"""As long as nobody has subscribed, asking more often would only be noise."""
 _READ_BYTES: Final = 1 << 16
 _CONNACK: Final = 0x20
 _PUBACK: Final = 0x40
@@ -51,6 +54,7 @@ class Link:
         """Packet id → (number, packet), oldest first."""
         self._again: list[tuple[int, bytes]] = []
         """Acknowledged as thrown away or refused: such a message is still the device's, and is sent once more."""
+        self._again_at = 0.0
         self._socket: socket.socket | None = None
         self._outbox = bytearray()
         self._inbox = bytearray()
@@ -77,8 +81,8 @@ class Link:
 
     @property
     def wants_again(self) -> bool:
-        """Whether messages wait to be sent once more."""
-        return bool(self._again)
+        """Whether messages are to be sent once more by now."""
+        return bool(self._again) and time.monotonic() >= self._again_at
 
     @property
     def wants_to_write(self) -> bool:
@@ -130,7 +134,9 @@ class Link:
 
     def send(self, messages: list[tuple[int, str, bytes]], *, retain: bool = False) -> None:
         """Send new messages (number, topic, payload), not more than ``room``; first those to be sent once more."""
-        again, self._again = self._again, []
+        again: list[tuple[int, bytes]] = []
+        if self.wants_again:
+            again, self._again = self._again, []
         for number, tail in [*again, *((number, self._tail(topic, body)) for number, topic, body in messages)]:
             self._outbox += self._packet(number, tail, _PUBLISH_QOS1 | retain)
         self.write()
@@ -217,6 +223,7 @@ class Link:
             self.unheard += 1
         else:
             self.refused += 1
+        self._again_at = time.monotonic() + _AGAIN_AFTER_S
         # The length's last byte is the first without the bit that says "more follows".
         start = next(place + 1 for place, byte in enumerate(packet[1:], start=1) if not byte & _MORE_FOLLOWS)
         self._again.append((number, packet[start:]))
