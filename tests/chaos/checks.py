@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from tests.chaos.neighbours import run_command
 from tests.chaos.reference import Upheld
 from tests.chaos.stream import Plan, id_of, name_of
 from tests.chaos.world import World
@@ -107,6 +108,15 @@ def ledger(world: World, *, all_came: bool, quarantine_expected: bool = False) -
         _check("ledger: each minute equals its rows", (row[0] for row in world.ask(_MINUTES))),
         _check("devices' counts equal the rows", (row[0] for row in world.ask(_DEVICE_COUNTS, all_came))),
     ]
+
+
+def books(world: World) -> Check:
+    """What the product's own check of its books says: ``streetwarden ledger check --deep``."""
+    try:
+        run_command(world.environment, "ledger", "check", "--deep")
+    except RuntimeError as error:
+        return _check("streetwarden ledger check --deep", [error])
+    return _check("streetwarden ledger check --deep", [])
 
 
 _OPEN_TWICE: Final = """

@@ -190,6 +190,7 @@ def _look(made: World, plan: Plan, publishing: Publishing, result: Result, total
     result.checks = [
         *(settled[1:] if tells_loss else settled),
         *checks.ledger(made, all_came=not tells_loss),
+        checks.books(made),
         *checks.tickets(made),
         ended_by_itself(result.own_ends),
     ]
