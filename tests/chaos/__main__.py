@@ -39,7 +39,11 @@ Seed = Annotated[int | None, typer.Option(envvar="CHAOS_SEED", help="Decides mom
 def chaos() -> None:
     """Kills, outages and poison against the real programs; nothing of it touches data of yours."""
     # Whoever ends us early must not leave the programs behind.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    signal.signal(signal.SIGTERM, _end)
+
+
+def _end(*_: object) -> None:
+    sys.exit(128 + signal.SIGTERM)
 
 
 @app.command()
