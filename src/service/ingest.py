@@ -171,7 +171,7 @@ async def wire(
         Chores(pool, clock, Redriver(parts, flow), timedelta(days=settings.quarantine_keep_days)),
         pool,
         clock,
-        BatchBounds(settings.batch_max_messages, settings.batch_max_bytes),
+        BatchBounds(settings.batch_max_messages, settings.batch_max_bytes, gap / 5),
         mine.client_id,
     )
     pulse = Pulse(

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from itertools import count
 from typing import Final
 
@@ -16,6 +17,7 @@ from service.chores import Chores
 from service.flow import Flow
 from service.patience import patiently
 from service.ticker import Ticker
+from service.watermark import Watermark
 from store.connection import Pool
 from store.failures import Failure, failure_of
 from store.ledger import last_token
@@ -23,9 +25,6 @@ from store.ledger import last_token
 _PAUSE_FIRST_S: Final = 0.05
 _PAUSE_MOST_S: Final = 5.0
 _TICK_EVERY_S: Final = 0.5
-_PATIENCE_S: Final = 15.0
-"""How long the ticker waits after a start for the first heartbeat to come back through the backlog; a broker that stays
-away must not keep a hold from elapsing."""
 
 log = structlog.get_logger()
 
@@ -36,6 +35,8 @@ class BatchBounds:
 
     messages: int
     bytes: int
+    heartbeat_slack: timedelta = timedelta(seconds=3)
+    """How old the last heartbeat is at the most while nothing waits, in the time of the worker's clock."""
 
 
 class Worker:
@@ -62,6 +63,7 @@ class Worker:
         self._bounds = bounds
         self._name = name
         self._tokens = count(1)
+        self._watermark = Watermark(bounds.heartbeat_slack)
         self.settled = 0
         """Messages settled since the start."""
         self.batches = 0
@@ -71,8 +73,6 @@ class Worker:
         await patiently(self._find_place)
         loop = asyncio.get_running_loop()
         next_tick = loop.time()
-        # After a start, what waits at the broker speaks first: it may clear what the clock would fire.
-        patience_ends = loop.time() + _PATIENCE_S
         while True:
             batch: list[Delivery] = []
             with contextlib.suppress(TimeoutError):
@@ -84,8 +84,7 @@ class Worker:
                 self.settled += len(batch)
                 self.batches += 1
             if loop.time() >= next_tick:
-                if self._flow.heard or loop.time() >= patience_ends:
-                    await self._tick()
+                await self._tick()
                 next_tick = loop.time() + _TICK_EVERY_S
 
     async def _find_place(self) -> None:
@@ -154,7 +153,9 @@ class Worker:
     async def _tick(self) -> None:
         try:
             heard = await self._flow.hear_of_others()
-            while await self._ticker.look(self._clock.now(), heard):
+            now = self._clock.now()
+            until = self._watermark.holds_until(heard, now, asyncio.get_running_loop().time())
+            while until is not None and await self._ticker.look(now, heard, until):
                 if self._subscriber.outstanding:
                     # Messages first: they may decide what the clock would.
                     break
