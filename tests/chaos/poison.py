@@ -171,6 +171,9 @@ def _latency(made: World, since: float, until: float) -> Latency:
     return Latency(int(messages), *(round(float(one), 1) for one in quantiles))
 
 
+_READY: Final = "ready\n"
+
+
 class Pest:
     """The process that sends it."""
 
@@ -183,9 +186,11 @@ class Pest:
         self._process: subprocess.Popen[str] | None = None
 
     def start(self) -> None:
-        """Begin."""
+        """Begin; when this returns, it can be ended by SIGTERM and say what it did."""
         root = Path(__file__).parents[2]
         self._process = subprocess.Popen(self._command, cwd=root, stdout=subprocess.PIPE, text=True)
+        assert self._process.stdout is not None  # it was asked for
+        assert self._process.stdout.readline() == _READY, "the pest did not start"
 
     def stop(self) -> tuple[int, int]:
         """End; how many were sent, and acknowledged."""
@@ -227,6 +232,7 @@ class Sender:
     def run(self) -> tuple[int, int]:
         """Send until SIGTERM."""
         signal.signal(signal.SIGTERM, self._end)
+        print(_READY, end="", flush=True)  # noqa: T201  # for the process that started this one
         began, sent = time.monotonic(), 0
         while not self._over:
             try:
