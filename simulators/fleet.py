@@ -43,7 +43,7 @@ class Trade:
     """养护单位."""
 
 
-_TRADES: Final[Mapping[str, Trade]] = {
+TRADES: Final[Mapping[str, Trade]] = {
     "manhole": Trade("JG", "门前车行道", "达川区住房和城乡建设局", "达川区市政设施养护中心"),
     "bin": Trade("LX", "旁人行道", "达川区综合行政执法局", "达川区环境卫生管理所"),
     "streetlight": Trade("LD", "灯杆", "达川区住房和城乡建设局", "达川区路灯管理所"),
@@ -73,8 +73,12 @@ class FleetDevice:
     keeper: str | None = None
     interval_s: float | None = None
     """Expected seconds between two reports; ``None`` takes the kind's."""
+    baseline_deg: float | None = None
+    """Tilt at which it was fitted (安装初始角度), where that is not near zero."""
     aliases: Mapping[str, str] = field(default_factory=dict[str, str])
     """Source → the device's identity there; the native source needs none."""
+    simulated: bool = True
+    """Whether the registry marks it so; a registry from elsewhere may hold real devices."""
 
     def alias(self, source: str) -> str | None:
         """Return the device's identity in the namespace of a source, if it has one."""
@@ -112,8 +116,7 @@ def _place(kind: DeviceKind, serial: int, seed: int, district: str, interval_s: 
     name = f"{kind.key}-{serial:06d}"
     dice = random.Random(f"{seed}/{name}/place")
     row, column = dice.randrange(_CELLS), dice.randrange(_CELLS)
-    trade = _TRADES.get(kind.key) or _trade_of(kind)
-    eui = f"{_MAKER}{zlib.crc32(kind.key.encode()) & 0xFFFFF:05x}{serial:05x}"
+    trade = trade_of(kind)
     street, unit_grid = _unit_grid(district, row, column)
     road = _ROADS[dice.choice((row, column)) % len(_ROADS)]
     return FleetDevice(
@@ -129,8 +132,14 @@ def _place(kind: DeviceKind, serial: int, seed: int, district: str, interval_s: 
         owner=trade.owner,
         keeper=trade.keeper,
         interval_s=interval_s,
-        aliases={"chirpstack_v4": eui, "senml": f"urn:dev:mac:{eui}"},
+        aliases=aliases_of(kind, serial),
     )
+
+
+def aliases_of(kind: DeviceKind, serial: int) -> dict[str, str]:
+    """Identity of the device of a kind and number in the sources that have names of their own."""
+    eui = f"{_MAKER}{zlib.crc32(kind.key.encode()) & 0xFFFFF:05x}{serial:05x}"
+    return {"chirpstack_v4": eui, "senml": f"urn:dev:mac:{eui}"}
 
 
 def _unit_grid(district: str, row: int, column: int) -> tuple[str, str]:
@@ -142,6 +151,9 @@ def _unit_grid(district: str, row: int, column: int) -> tuple[str, str]:
     return _STREETS[street], f"{district}{street + 1:03d}{community:03d}{grid:03d}"
 
 
-def _trade_of(kind: DeviceKind) -> Trade:
+def trade_of(kind: DeviceKind) -> Trade:
+    """How the assets of a kind are numbered, and who answers for them."""
+    if kind.key in TRADES:
+        return TRADES[kind.key]
     initials = "".join(word[0] for word in kind.key.split("_")).upper()
     return Trade(initials, "旁", "达川区城市管理局", "达川区市政设施养护中心")

@@ -1,7 +1,6 @@
 """Load: healthy native telemetry at a high rate from precomputed packets; ``python -m simulators.load`` prints JSON."""
 
 import os
-import select
 import sys
 import time
 from collections.abc import Callable
@@ -13,10 +12,11 @@ import orjson
 import typer
 
 from devices.catalogue import load_kinds
-from domain.errors import InvalidInputError, StreetwardenError, UnavailableError
+from domain.errors import InvalidInputError, StreetwardenError
 from ingest.catalogue import load_formats
 from simulators.address import DEFAULT_URL, BrokerAddress, read_address
 from simulators.fleet import lay_out
+from simulators.links import Links
 from simulators.packets import Packets, prepare
 from simulators.registry import read_registry
 from simulators.summary import IdLog, Summary, write_summary
@@ -28,10 +28,6 @@ BATCH: Final = 256
 """Messages a connection sends at one go at most, before it listens again."""
 DRAIN_S: Final = 10.0
 """At the end, the acknowledgements still under way are waited for so long."""
-RETRY_S: Final = 0.1
-"""Between two attempts to reconnect."""
-RETRIES_FOR_S: Final = 120.0
-"""A broker that is away for longer ends the run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,23 +56,25 @@ class Load:
         self.summary = Summary()
         self._order = order
         self._ids = ids
-        self._lost: dict[int, float] = {}
-        """Connection → since when (monotonic)."""
         hands = packets.dealt(order.connections)
         self._messages = [hand.messages(order.first_seq) for hand in hands]
         self._batches = [min(BATCH, len(hand.names)) for hand in hands]
         """No device twice in a batch: its messages are told apart by their times."""
         self._last_ms = [0] * len(hands)
-        self._links = [
-            WireConnection(
-                order.broker,
-                f"{order.client_id}-{index}",
-                window=order.window,
-                clean=not order.reconnect,
-                acknowledged=self._settling(hand),
-            )
-            for index, hand in enumerate(hands)
-        ]
+        self._links = Links(
+            [
+                WireConnection(
+                    order.broker,
+                    f"{order.client_id}-{index}",
+                    window=order.window,
+                    clean=not order.reconnect,
+                    acknowledged=self._settling(hand),
+                )
+                for index, hand in enumerate(hands)
+            ],
+            order.broker,
+            reconnect=order.reconnect,
+        )
 
     def run(self) -> None:
         """Send everything that was asked for, and wait for its acknowledgements.
@@ -85,20 +83,16 @@ class Load:
             UnavailableError: the broker does not answer, or was lost and reconnecting was not asked for.
             UnauthenticatedError: the broker does not know us.
         """
-        for link in self._links:
-            link.connect()
+        self._links.connect()
         start = time.monotonic()
         try:
             while not self._over(start):
-                self._listen(nap=not self._send_due(start))
-            give_up_at = time.monotonic() + DRAIN_S
-            while self._backlog() and (self._lost or time.monotonic() < give_up_at):
-                self._listen(nap=True)
+                self._links.listen(nap_s=0.0 if self._send_due(start) else TICK_S)
+            self._links.drain(DRAIN_S)
         finally:
-            self.summary.reconnects = sum(max(0, link.connections - 1) for link in self._links)
+            self.summary.reconnects = self._links.reconnects
             self.summary.seconds = time.monotonic() - start
-            for link in self._links:
-                link.close()
+            self._links.close()
 
     def _settling(self, hand: Packets) -> Callable[[list[tuple[bytes, int, int]]], None]:
         """Return who counts a connection's acknowledged messages and writes their ids down."""
@@ -118,9 +112,6 @@ class Load:
         if order.count is not None and self.summary.sent >= order.count:
             return True
         return order.duration_s is not None and time.monotonic() - start >= order.duration_s
-
-    def _backlog(self) -> int:
-        return sum(link.backlog for link in self._links)
 
     def _send_due(self, start: float) -> bool:
         """Let every connection send what is due of its share; whether a full batch could go out again at once."""
@@ -143,56 +134,16 @@ class Load:
             try:
                 link.send(self._messages[index], count, at_ms)
             except ConnectionLostError as error:
-                self._lose(index, error)
+                self._links.lose(index, error)
             hurry = hurry or min(owed - count, link.room) >= self._batches[index]
-        summary.highest_backlog = max(summary.highest_backlog, self._backlog())
+        summary.highest_backlog = max(summary.highest_backlog, self._links.backlog)
         return hurry
-
-    def _listen(self, *, nap: bool) -> None:
-        """Read and write what the sockets have and take by now; reconnect whoever was lost."""
-        if self._lost:
-            self._restore()
-        if nap:
-            time.sleep(TICK_S)
-        links = [link for link in self._links if link.connected]
-        if not links:
-            return
-        writers = [link for link in links if link.wants_to_write]
-        readable, writable, _ = select.select(links, writers, [], 0)
-        for index, link in enumerate(self._links):
-            try:
-                if link in writable:
-                    link.write()
-                if link in readable:
-                    link.read()
-            except ConnectionLostError as error:
-                self._lose(index, error)
-
-    def _lose(self, index: int, error: ConnectionLostError) -> None:
-        self._links[index].drop()
-        if not self._order.reconnect:
-            raise UnavailableError(f"the broker at {self._order.broker} was lost: {error}") from error
-        self._lost.setdefault(index, time.monotonic())
-
-    def _restore(self) -> None:
-        """Try to bring back each lost connection, every ``RETRY_S`` seconds."""
-        for index, since in list(self._lost.items()):
-            try:
-                self._links[index].connect()
-            except UnavailableError:
-                if time.monotonic() - since > RETRIES_FOR_S:
-                    raise
-                time.sleep(RETRY_S)
-            except ConnectionLostError:
-                self._links[index].drop()
-            else:
-                del self._lost[index]
 
 
 def run_load(
-    mqtt_url: Annotated[str, typer.Option(envvar="STREETWARDEN_MQTT_URL", help="mqtt://user:password@host:port")] = (
-        DEFAULT_URL
-    ),
+    mqtt_url: Annotated[
+        str, typer.Option(envvar="STREETWARDEN_MQTT_URL", help="mqtt://… or mqtts://user:password@host:port")
+    ] = (DEFAULT_URL),
     registry: Annotated[Path | None, typer.Option(help="Play the devices of this registry file.")] = None,
     devices: Annotated[int, typer.Option(min=1, help="Without a registry: lay out so many, kinds in turn.")] = 1000,
     seed: Annotated[int, typer.Option(help="Decides the values.")] = 0,

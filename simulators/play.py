@@ -12,6 +12,7 @@ import orjson
 from devices.kind import DeviceKind
 from domain.errors import InvalidInputError
 from domain.reading import Reading
+from domain.scenario_time import ScenarioTime
 from ingest.format import Format, Sender
 from simulators.device import SimulatedDevice
 from simulators.faults import Part
@@ -64,8 +65,20 @@ def enlist(
 class Play:
     """Keeps the books of one run: who reports next, what is under way, what was acknowledged."""
 
-    def __init__(self, members: Sequence[Member], source: Format, *, summary: Summary, ids: IdLog | None) -> None:
-        """Take the fleet and the format it speaks; ``summary`` is filled as the play goes on."""
+    def __init__(
+        self,
+        members: Sequence[Member],
+        source: Format,
+        *,
+        summary: Summary,
+        ids: IdLog | None,
+        clock: ScenarioTime | None = None,
+    ) -> None:
+        """Take the fleet and the format it speaks; ``summary`` is filled as the play goes on.
+
+        With a ``clock``, anchored, readings bear its time: that of the service which follows it, too.
+        """
+        self._clock = clock
         self._members = members
         self._source = source
         self._summary = summary
@@ -125,7 +138,7 @@ class Play:
         if values is None:
             self._summary.silent += 1
             return
-        now = datetime.now(UTC)
+        now = datetime.now(UTC) if self._clock is None else self._clock.at(datetime.now(UTC))
         at = now.replace(microsecond=now.microsecond // 1000 * 1000)  # devices tell milliseconds
         seq = member.device.seq
         body = orjson.dumps(values, option=orjson.OPT_SORT_KEYS)

@@ -24,9 +24,12 @@ COLUMNS: Final = (
     "interval_s",
     "aliases",
     "simulated",
+    "baseline_deg",
 )
 NEEDED: Final = ("device", "kind", "district")
 """What a file must have to be played; the rest concerns the service alone."""
+
+_TRUE: Final = ("true", "1", "yes", "y", "是")
 
 
 def write_registry(path: Path, fleet: Iterable[FleetDevice]) -> int:
@@ -84,7 +87,8 @@ def _line(device: FleetDevice) -> list[object]:
         device.keeper,
         device.interval_s,
         ";".join(f"{source}={alias}" for source, alias in device.aliases.items()),
-        "true",
+        str(device.simulated).lower(),
+        device.baseline_deg,
     ]
 
 
@@ -116,5 +120,7 @@ def _device(line: dict[str, str | None], place: str) -> FleetDevice:
         owner=text("owner"),
         keeper=text("keeper"),
         interval_s=number("interval_s"),
+        baseline_deg=number("baseline_deg"),
         aliases={source: alias for source, separator, alias in pairs if separator},
+        simulated=(text("simulated") or "").lower() in _TRUE,
     )

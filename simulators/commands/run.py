@@ -14,12 +14,20 @@ from rich.table import Table
 
 from devices.kind import DeviceKind, Fault
 from domain.errors import InvalidInputError
-from ingest.catalogue import load_formats
-from ingest.format import Format
 from simulators.address import DEFAULT_URL, read_address
 from simulators.faults import cast_parts, every_fault, find_faults
 from simulators.fleet import DISTRICT, FleetDevice, lay_out
-from simulators.options import DEVICES, BrokerOption, DistrictOption, KindsOption, SeedOption, choose_kinds
+from simulators.moments import read_shared_clock
+from simulators.options import (
+    DEVICES,
+    BrokerOption,
+    DistrictOption,
+    KindsOption,
+    SeedOption,
+    SimClockOption,
+    choose_format,
+    choose_kinds,
+)
 from simulators.play import Play, count_faults, enlist
 from simulators.publisher import Protocol, Publisher
 from simulators.registry import read_registry
@@ -51,6 +59,7 @@ def run(
     fault_share: Annotated[float, typer.Option(min=0, max=1, help="Share of the devices that play one.")] = FAULT_SHARE,
     format_: Annotated[str, typer.Option("--format", help="What the devices speak: a source's name.")] = "native",
     mqtt_url: BrokerOption = DEFAULT_URL,
+    sim_clock: SimClockOption = None,
     protocol: Annotated[Protocol, typer.Option(help="MQTT 5, 3 (3.1.1), or what the broker speaks.")] = Protocol.AUTO,
     ids: Annotated[Path | None, typer.Option(help="Append 'device seq' of each acknowledged message.")] = None,
     json: Annotated[Path | None, typer.Option(help="Write the summary to this file.")] = None,
@@ -60,11 +69,12 @@ def run(
     kinds = choose_kinds(kind)
     playing = _choose_fleet(registry, devices, kinds, seed=seed, district=district)
     parts = cast_parts(playing, _choose_faults(kinds, fault, all_of_them=faults), share=fault_share, seed=seed)
-    source = _choose_format(format_)
+    source = choose_format(format_)
     members = enlist(playing, kinds, source, parts, seed=seed)
     summary = Summary(faults=count_faults(playing, parts))
     log = IdLog(ids) if ids else None
-    play = Play(members, source, summary=summary, ids=log)
+    clock = None if sim_clock is None else read_shared_clock(sim_clock)
+    play = Play(members, source, summary=summary, ids=log, clock=clock)
     client_id = f"streetwarden-sim-{os.getpid()}"
     publisher = Publisher(read_address(mqtt_url), client_id=client_id, protocol=protocol, settled=play.settle)
     publisher.connect()
@@ -83,18 +93,6 @@ def run(
         _show_summary(summary, publisher.protocol)
     if summary.outstanding or summary.refused:
         raise typer.Exit(1)
-
-
-def _choose_format(name: str) -> Format:
-    """Return the format of that name.
-
-    Raises:
-        InvalidInputError: there is none.
-    """
-    known = load_formats()
-    if name not in known:
-        raise InvalidInputError(f"there is no format {name!r}; the formats are {', '.join(known)}")
-    return known[name]
 
 
 def _choose_fleet(

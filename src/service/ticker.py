@@ -1,5 +1,6 @@
 """Ticker: lets the clock decide what no message decided: holds that elapsed, silences that became too long."""
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -30,14 +31,17 @@ class Ticker:
         self._known = known
         self._cases = cases
 
-    async def look(self, now: datetime, coverage: dict[str, Coverage]) -> int:
-        """Judge what is due up to ``now`` (silences: up to their source's watermark); return how many were looked at.
+    async def look(self, now: datetime, coverage: Mapping[str, Coverage], until: datetime | None = None) -> int:
+        """Judge what is due; return how many devices were looked at.
+
+        Holds up to ``until`` (else ``now``: the caller knows whether messages wait that may decide them), silences up
+        to their source's watermark.
 
         A device that is locked by a batch is left for the next look: the batch itself decides what is due.
         """
         watermark = max((stretch.until for stretch in coverage.values()), default=None)
         async with self._pool.acquire() as connection, connection.transaction():
-            due = await due_devices(connection, now, watermark, _AT_ONCE)
+            due = await due_devices(connection, until or now, watermark, _AT_ONCE)
             if not due:
                 return 0
             states = await lock_free_states(connection, sorted(due))
@@ -47,7 +51,7 @@ class Ticker:
             changed: list[DeviceState] = []
             for device_id, state in states.items():
                 stretch = None if state.source is None else coverage.get(state.source)
-                steps, timer = _look_at(state, known[device_id], now, stretch)
+                steps, timer = _look_at(state, known[device_id], now, until or now, stretch)
                 transitions += steps
                 timers.append(timer)
                 if steps:
@@ -61,7 +65,7 @@ class Ticker:
 
 
 def _look_at(
-    state: DeviceState, known: Known, now: datetime, coverage: Coverage | None
+    state: DeviceState, known: Known, now: datetime, until: datetime, coverage: Coverage | None
 ) -> tuple[list[Transition], Timer]:
     match known.device.life_cycle:
         case LifeCycle.RETIRED:
@@ -76,7 +80,7 @@ def _look_at(
             pass
     tracks = decode_tracks(state.tracks)
     hearing = Hearing(state.heard_at, coverage)
-    steps = tick(known.plan, tracks, state.device_id, now, hearing)
+    steps = tick(known.plan, tracks, state.device_id, until, hearing)
     if steps:
         state.tracks = encode_tracks(tracks)
     silence_due = next_silence_due(known.plan, tracks, hearing)

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from itertools import count
 from typing import Final
 
@@ -12,8 +13,11 @@ import structlog
 from domain.clock import Clock
 from ingest.delivery import Delivery
 from ingest.mqtt import Subscriber
+from service.chores import Chores
 from service.flow import Flow
+from service.patience import patiently
 from service.ticker import Ticker
+from service.watermark import Watermark
 from store.connection import Pool
 from store.failures import Failure, failure_of
 from store.ledger import last_token
@@ -21,9 +25,6 @@ from store.ledger import last_token
 _PAUSE_FIRST_S: Final = 0.05
 _PAUSE_MOST_S: Final = 5.0
 _TICK_EVERY_S: Final = 0.5
-_PATIENCE_S: Final = 15.0
-"""How long the ticker waits after a start for the first heartbeat to come back through the backlog; a broker that stays
-away must not keep a hold from elapsing."""
 
 log = structlog.get_logger()
 
@@ -34,6 +35,8 @@ class BatchBounds:
 
     messages: int
     bytes: int
+    heartbeat_slack: timedelta = timedelta(seconds=3)
+    """How old the last heartbeat is at the most while nothing waits, in the time of the worker's clock."""
 
 
 class Worker:
@@ -44,6 +47,7 @@ class Worker:
         subscriber: Subscriber,
         flow: Flow,
         ticker: Ticker,
+        chores: Chores,
         pool: Pool,
         clock: Clock,
         bounds: BatchBounds,
@@ -53,24 +57,22 @@ class Worker:
         self._subscriber = subscriber
         self._flow = flow
         self._ticker = ticker
+        self._chores = chores
         self._pool = pool
         self._clock = clock
         self._bounds = bounds
         self._name = name
         self._tokens = count(1)
+        self._watermark = Watermark(bounds.heartbeat_slack)
         self.settled = 0
         """Messages settled since the start."""
         self.batches = 0
 
     async def run(self) -> None:
         """Work until cancelled."""
-        async with self._pool.acquire() as connection:
-            self._tokens = count(1 + (await last_token(connection, self._name) or 0))
-        await self._flow.start()
+        await patiently(self._find_place)
         loop = asyncio.get_running_loop()
         next_tick = loop.time()
-        # After a start, what waits at the broker speaks first: it may clear what the clock would fire.
-        patience_ends = loop.time() + _PATIENCE_S
         while True:
             batch: list[Delivery] = []
             with contextlib.suppress(TimeoutError):
@@ -82,9 +84,14 @@ class Worker:
                 self.settled += len(batch)
                 self.batches += 1
             if loop.time() >= next_tick:
-                if self._flow.heard or loop.time() >= patience_ends:
-                    await self._tick()
+                await self._tick()
                 next_tick = loop.time() + _TICK_EVERY_S
+
+    async def _find_place(self) -> None:
+        """Read back where the last worker of this name left off."""
+        async with self._pool.acquire() as connection:
+            self._tokens = count(1 + (await last_token(connection, self._name) or 0))
+        await self._flow.start()
 
     async def _settle(self, batch: Sequence[Delivery]) -> None:
         """Settle a batch come what may: returns only when every message of it is committed somewhere."""
@@ -145,10 +152,14 @@ class Worker:
 
     async def _tick(self) -> None:
         try:
-            while await self._ticker.look(self._clock.now(), self._flow.coverage):
+            heard = await self._flow.hear_of_others()
+            now = self._clock.now()
+            until = self._watermark.holds_until(heard, now, asyncio.get_running_loop().time())
+            while until is not None and await self._ticker.look(now, heard, until):
                 if self._subscriber.outstanding:
                     # Messages first: they may decide what the clock would.
                     break
+            await self._chores.look(lambda: self._subscriber.outstanding > 0)
         except Exception as error:
             if failure_of(error) is Failure.STOP:
                 raise

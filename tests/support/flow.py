@@ -12,11 +12,12 @@ from ingest.normalise import TimeBounds
 from ingest.router import Router
 from service.cases import Cases
 from service.clock import SystemClock
-from service.flow import Flow, FlowParts
+from service.flow import HEARTBEAT_GAP, Flow, FlowParts
 from service.known import KnownDevices
 from service.understand import Bounds
 
 ZONE = ZoneInfo("Asia/Shanghai")
+LATE_BOUND = timedelta(days=7)
 
 
 async def flow_on(
@@ -24,6 +25,7 @@ async def flow_on(
     worker: str = "worker-1",
     clock: Clock | None = None,
     heartbeats: dict[str, str] | None = None,
+    heartbeat_gap: timedelta = HEARTBEAT_GAP,
 ) -> Flow:
     """A flow with the defaults of the service."""
     kinds = load_kinds()
@@ -32,6 +34,9 @@ async def flow_on(
     await cases.start(pool, [rule for kind in kinds.values() for rule in kind.rules], lived.now())
     bounds = Bounds(TimeBounds(timedelta(minutes=5), timedelta(days=400)), 65536)
     known, router = KnownDevices(kinds), Router(load_formats())
-    flow = Flow(FlowParts(pool, lived, router, known, cases, bounds, worker, heartbeats or {}, ZONE))
+    parts = FlowParts(
+        pool, lived, router, known, cases, bounds, worker, heartbeats or {}, ZONE, LATE_BOUND, heartbeat_gap
+    )
+    flow = Flow(parts)
     await flow.start()
     return flow
