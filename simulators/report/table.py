@@ -46,7 +46,7 @@ def _headline(score: Score) -> Table:
     if whole.expected.undue:
         table.add_row("not due at the end", str(whole.expected.undue))
     if score.outside:
-        table.add_row("left out", f"{score.outside} alerts of other devices or times")
+        table.add_row("left out", f"{score.outside} alerts of other devices, or begun before or after the run")
     if score.times.lag is None:
         table.add_row("clock", "the service's did not follow the run: delays tell when alerts fired, not when decided")
     return table

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from typing import Final
 
 from devices.catalogue import load_kinds
+from simulators.faultbook.catalogue import load_faultbook
+from simulators.faultbook.network import NETWORK
 
 NOTHING: Final = "–"
 _MINUTE_S: Final = 60.0
@@ -39,12 +41,12 @@ def count(number: int) -> str:
 
 
 def titles() -> Mapping[str, tuple[str, str]]:
-    """English and Chinese title of every kind, fault and rule that the device kinds name, by key."""
-    found: dict[str, tuple[str, str]] = {}
-    for kind in load_kinds().values():
+    """English and Chinese title of every kind, rule and fault that can be played, by key; faults come before rules."""
+    kinds = load_kinds()
+    found: dict[str, tuple[str, str]] = {NETWORK: ("Network", "网络")}
+    for kind in kinds.values():
         found[kind.key] = (kind.title, kind.title_zh)
-        for rule in kind.rules:
-            found[rule.key] = (rule.title, rule.title_zh)
-        for fault in kind.faults:
-            found[f"{kind.key}.{fault.key}"] = (fault.title, fault.title_zh)
-    return found
+        found |= {rule.key: (rule.title, rule.title_zh) for rule in kind.rules}
+    return found | {
+        line.name: (line.entry.title, line.entry.title_zh) for line in load_faultbook(kinds.values()).values()
+    }

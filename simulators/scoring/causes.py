@@ -136,6 +136,8 @@ def _why_missed(answer: Answer, heard: Mapping[str, Sequence[Judged]], times: Ti
 def _why_late(answer: Answer, facts: Facts) -> str:
     assert answer.stood_at is not None
     alert = answer.alerts[0]
+    if (rule := facts.rules.get(answer.expected.rule)) is not None and rule.silence_intervals is not None:
+        return "silence counts from when the service last heard, and anew after an outage: it began to count later"
     about = facts.devices.get(answer.expected.device)
     sensing = alert.onset - answer.fault.begins
     deciding = answer.stood_at - alert.fired_at

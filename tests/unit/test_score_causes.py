@@ -123,6 +123,13 @@ def test_late_because_of_the_device_and_late_because_of_the_service() -> None:
     assert whys([one], [behind])[Trouble.LATE].startswith("the service decided long after")
 
 
+def test_a_silence_that_is_noticed_late_counted_from_later() -> None:
+    begins = START + HOUR
+    expected = Expectation("bin-1", "bin.offline", begins + 6 * HOUR)
+    one = fault(1, BIN, begins=begins, ends=None, expect=(expected,))
+    assert whys([one], [alert_for(one, 1, after=8 * HOUR)])[Trouble.LATE].startswith("silence counts from when")
+
+
 def test_the_time_of_deciding_counts_only_where_the_clock_followed() -> None:
     one = fault(1, BIN)
     prompt = alert_for(one, 1)

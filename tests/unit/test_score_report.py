@@ -10,11 +10,13 @@ from xml.etree import ElementTree as ET
 import pytest
 from rich.console import Console
 
+from devices.catalogue import load_kinds
 from domain.errors import InvalidInputError, RefusedError
+from simulators.faultbook.catalogue import load_faultbook
 from simulators.report.page import render_page, write_page
 from simulators.report.table import show_score
 from simulators.report.timeline import MOST_MARKS
-from simulators.report.words import share, span
+from simulators.report.words import share, span, titles
 from simulators.scoring.score import Score
 from simulators.scoring.thresholds import Thresholds
 from simulators.truth import Purpose
@@ -84,6 +86,13 @@ def test_faults_and_kinds_bear_their_chinese_names() -> None:
     text = render_page(troubled(), FACTS)
     for name in ("井盖被打开", "查全率", "查准率", "误报", "漏报", "演练"):
         assert name in text
+
+
+def test_everything_that_can_be_played_has_a_title_in_both_languages() -> None:
+    named = titles()
+    kinds = load_kinds()
+    assert named.keys() >= {*load_faultbook(kinds.values()), *kinds}
+    assert all(english and chinese for english, chinese in named.values())
 
 
 def test_a_huge_run_draws_a_sample_and_says_so() -> None:
