@@ -4,9 +4,11 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 FLEET  ?= 1000
+CHAOS  ?=
+FUZZ_MINUTES ?= 10
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test check format bench lock clean
+.PHONY: help install run test check format chaos fuzz bench lock clean
 
 help: ## print this help
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,6 +50,13 @@ check: $(VENV)/.dev ## run the gate alone: format, lint, types, imports, depende
 format: $(VENV)/.dev ## write the format and the fixes that ruff is sure of
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+chaos: $(VENV)/.dev ## kill ingest, broker and database 100 times each way under load (CHAOS_KILLS, CHAOS_SEED, CHAOS=embedded)
+	$(BIN)/python -m tests.chaos kills $(CHAOS)
+
+fuzz: $(VENV)/.dev ## send what no publisher would to every format (FUZZ_MINUTES=10)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev,fuzz]'
+	$(BIN)/python -m tests.fuzz --minutes $(FUZZ_MINUTES)
 
 bench: $(VENV)/.runtime ## measure messages per second through the whole pipeline
 	$(BIN)/streetwarden bench ingest

@@ -1,10 +1,12 @@
 """The broker's address, read from a URL."""
 
+import os
 from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
 from domain.errors import InvalidInputError
+from ingest.tls import SYSTEM_TRUST, TlsFiles, files_from
 
 DEFAULT_URL: Final = "mqtt://127.0.0.1:1883"
 
@@ -20,13 +22,15 @@ class BrokerAddress:
     tls: bool = False
     username: str | None = None
     password: str | None = field(default=None, repr=False)
+    files: TlsFiles = SYSTEM_TRUST
+    """With what to speak TLS: the service's settings, so that both trust the same CA."""
 
     def __str__(self) -> str:
         return f"{self.host}:{self.port}"
 
 
 def read_address(url: str) -> BrokerAddress:
-    """Read ``mqtt://user:password@host:port`` (``mqtts`` for TLS).
+    """Read ``mqtt://user:password@host:port``; ``mqtts`` for TLS, with the files that ``STREETWARDEN_MQTT_CA`` … name.
 
     Raises:
         InvalidInputError: the URL cannot be read. The message leaves the URL out: it may hold a password.
@@ -44,4 +48,5 @@ def read_address(url: str) -> BrokerAddress:
         tls=parts.scheme == "mqtts",
         username=unquote(parts.username) if parts.username else None,
         password=unquote(parts.password) if parts.password else None,
+        files=files_from(os.environ),
     )

@@ -1,6 +1,5 @@
 """Listener: subscribes to a broker and hands over what comes, until its owner has heard enough."""
 
-import ssl
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -12,6 +11,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from domain.errors import RefusedError, UnauthenticatedError, UnavailableError
+from ingest.tls import explain, make_context
 from simulators.address import BrokerAddress
 from simulators.recording import Recorded
 
@@ -45,7 +45,7 @@ class Listener:
         if broker.username is not None:
             client.username_pw_set(broker.username, broker.password)
         if broker.tls:
-            context = ssl.create_default_context()
+            context = make_context(broker.files)
             client.tls_set_context(context)  # pyright: ignore[reportUnknownMemberType]  # paho leaves it open
         client.on_connect = self._on_connect
         client.on_subscribe = self._on_subscribe
@@ -65,7 +65,8 @@ class Listener:
         try:
             self._client.connect(self._broker.host, self._broker.port, KEEPALIVE_S)
         except OSError as error:
-            raise UnavailableError(f"no MQTT broker answers at {self._broker}: {error}") from error
+            why = explain(error, str(self._broker), self._broker.files) if self._broker.tls else str(error)
+            raise UnavailableError(f"no MQTT broker answers at {self._broker}: {why}") from error
         while self._granted is None:
             if self._refused is not None:
                 refusal = UnauthenticatedError if self._refused.value in _UNAUTHORISED else UnavailableError

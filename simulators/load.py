@@ -141,9 +141,9 @@ class Load:
 
 
 def run_load(
-    mqtt_url: Annotated[str, typer.Option(envvar="STREETWARDEN_MQTT_URL", help="mqtt://user:password@host:port")] = (
-        DEFAULT_URL
-    ),
+    mqtt_url: Annotated[
+        str, typer.Option(envvar="STREETWARDEN_MQTT_URL", help="mqtt://… or mqtts://user:password@host:port")
+    ] = (DEFAULT_URL),
     registry: Annotated[Path | None, typer.Option(help="Play the devices of this registry file.")] = None,
     devices: Annotated[int, typer.Option(min=1, help="Without a registry: lay out so many, kinds in turn.")] = 1000,
     seed: Annotated[int, typer.Option(help="Decides the values.")] = 0,

@@ -19,7 +19,7 @@ KindsOption = Annotated[list[str] | None, typer.Option("--kind", help="Only this
 SeedOption = Annotated[int, typer.Option(help="The same seed lays out and plays the same.")]
 DistrictOption = Annotated[str, typer.Option(help="Division code of six digits.")]
 BrokerOption = Annotated[
-    str, typer.Option(envvar="STREETWARDEN_MQTT_URL", help="mqtt://user:password@host:port of the broker.")
+    str, typer.Option(envvar="STREETWARDEN_MQTT_URL", help="mqtt://… or mqtts://user:password@host:port")
 ]
 RunOption = Annotated[Path, typer.Option(help="The folder of the run, with truth.jsonl, run.json and devices.csv.")]
 SimClockOption = Annotated[

@@ -14,6 +14,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from domain.errors import UnauthenticatedError, UnavailableError
+from ingest.tls import explain, make_context
 from simulators.address import BrokerAddress
 
 KEEPALIVE_S: Final = 30
@@ -76,6 +77,8 @@ class Publisher:
         self._answer: ReasonCode | None = None
         self._retry_at = 0.0
         self._backoff_s = 0.0
+        self._why = ""
+        """Why TLS did not come about, the last time."""
         self._pending: dict[int, int] = {}
         """paho's packet id → number of the message."""
         self._count = 0
@@ -112,7 +115,7 @@ class Publisher:
                     self._protocol = choice
                     return
             if time.monotonic() >= give_up_at:
-                raise UnavailableError(f"no MQTT broker answers at {self._broker}")
+                raise UnavailableError(self._why or f"no MQTT broker answers at {self._broker}")
             time.sleep(0.2)
 
     def publish(self, topic: str, payload: bytes, *, qos: int = 1, retain: bool = False) -> int:
@@ -192,7 +195,7 @@ class Publisher:
         if self._broker.username is not None:
             client.username_pw_set(self._broker.username, self._broker.password)
         if self._broker.tls:
-            context = ssl.create_default_context()
+            context = make_context(self._broker.files)
             client.tls_set_context(context)  # pyright: ignore[reportUnknownMemberType]  # paho leaves it open
         client.max_inflight_messages_set(MAX_WINDOW)
         client.on_connect = self._on_connect
@@ -210,7 +213,10 @@ class Publisher:
             properties = _session_expiry(PacketTypes.CONNECT, SESSION_EXPIRY_S)
         try:
             client.connect(self._broker.host, self._broker.port, KEEPALIVE_S, properties=properties)
-        except OSError:
+        except OSError as error:
+            self._why = explain(error, str(self._broker), self._broker.files) if self._broker.tls else ""
+            if isinstance(error, ssl.SSLCertVerificationError):
+                raise UnavailableError(self._why) from error  # no second try mends it
             return None
         while self._answer is None and client.socket() is not None and time.monotonic() < until:
             self.turn(0.05)

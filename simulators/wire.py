@@ -4,12 +4,14 @@ It speaks CONNECT, PUBLISH (QoS 1), PUBACK and DISCONNECT, and nothing else; eve
 """
 
 import socket
+import ssl
 import struct
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import Final
 
 from domain.errors import UnauthenticatedError, UnavailableError
+from ingest.tls import explain, make_context
 from simulators.address import BrokerAddress
 
 PUBLISH_QOS1: Final = 0x32
@@ -25,6 +27,8 @@ _DISCONNECT: Final = b"\xe0\x00"
 _REFUSED_CREDENTIALS: Final = frozenset((4, 5))
 _ANSWER_WITHIN_S: Final = 5.0
 _READ_BYTES: Final = 1 << 16
+_LATER: Final = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
+"""The socket has nothing, or no room, at the moment."""
 
 
 class ConnectionLostError(Exception):
@@ -76,6 +80,17 @@ def publish_head(topic: str, payload: bytes) -> bytes:
     """Write what stands before the packet id of a PUBLISH of this payload."""
     head = text(topic)
     return bytes((PUBLISH_QOS1,)) + encode_length(len(head) + 2 + len(payload)) + head
+
+
+def _more_records(link: ssl.SSLSocket) -> bytes:
+    """Read what else has come: a read brings one TLS record, and a broker may make one for each acknowledgement."""
+    more = bytearray()
+    try:
+        while len(more) < _READ_BYTES and (chunk := link.recv(_READ_BYTES)):
+            more += chunk
+    except OSError:
+        pass  # nothing more now, or the end, of which the next read tells
+    return bytes(more)
 
 
 class WireConnection:
@@ -140,9 +155,15 @@ class WireConnection:
         try:
             link = socket.create_connection((self._broker.host, self._broker.port), timeout=_ANSWER_WITHIN_S)
             link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if self._broker.tls:
+                link = make_context(self._broker.files).wrap_socket(link, server_hostname=self._broker.host)
             link.sendall(connect_packet(self._client_id, self._broker, clean=self._clean))
-            answer = link.recv(4, socket.MSG_WAITALL)
+            answer = link.recv(4)
+            while 0 < len(answer) < 4 and (rest := link.recv(4 - len(answer))):  # noqa: PLR2004  # a CONNACK has four bytes
+                answer += rest
         except OSError as error:
+            if self._broker.tls:
+                raise UnavailableError(explain(error, str(self._broker), self._broker.files)) from error
             raise UnavailableError(f"no MQTT broker answers at {self._broker}: {error}") from error
         if len(answer) != 4 or answer[0] != _CONNACK:  # noqa: PLR2004  # a CONNACK has four bytes
             link.close()
@@ -210,7 +231,7 @@ class WireConnection:
             return
         try:
             taken = self._socket.send(self._outbox)
-        except BlockingIOError:
+        except _LATER:
             return
         except OSError as error:
             raise ConnectionLostError(str(error)) from error
@@ -226,12 +247,14 @@ class WireConnection:
             return
         try:
             chunk = self._socket.recv(_READ_BYTES)
-        except BlockingIOError:
+        except _LATER:
             return
         except OSError as error:
             raise ConnectionLostError(str(error)) from error
         if not chunk:
             raise ConnectionLostError("the broker closed the connection")
+        if isinstance(self._socket, ssl.SSLSocket):
+            chunk += _more_records(self._socket)
         chunk = self._inbox + chunk
         whole = len(chunk) // 4
         words = struct.unpack_from(f">{2 * whole}H", chunk)

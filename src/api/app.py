@@ -11,7 +11,21 @@ from api.parts import ApiSettings, Parts
 from api.problems import Problem, documented, install
 from api.reference import POLICY, render
 from api.registration import Vocabulary
-from api.routes import alerts, assets, devices, diagnosis, health, keys, kinds, readings, tickets
+from api.routes import (
+    alerts,
+    assets,
+    clocks,
+    devices,
+    diagnosis,
+    health,
+    keys,
+    kinds,
+    ledger,
+    readings,
+    redrive,
+    tickets,
+    trace,
+)
 from api.security import KeyRing
 from devices.catalogue import load_kinds
 from domain.clock import Clock
@@ -29,10 +43,14 @@ _ROUTERS: Final = (
     alerts.router,
     tickets.router,
     devices.router,
+    clocks.router,
     readings.router,
     assets.router,
     kinds.router,
     diagnosis.router,
+    redrive.router,
+    ledger.router,
+    trace.router,
     keys.router,
 )
 

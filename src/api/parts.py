@@ -1,9 +1,10 @@
 """The parts that the application is given, and how a route gets them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Annotated
+from zoneinfo import ZoneInfo
 
 from fastapi import Depends, Request
 
@@ -11,6 +12,7 @@ from api.registration import Vocabulary
 from api.security import KeyRing
 from devices.kind import DeviceKind
 from domain.clock import Clock
+from ingest.normalise import TimeBounds
 from store.connection import Pool
 
 
@@ -20,6 +22,10 @@ class ApiSettings:
 
     stale_coverage: timedelta = timedelta(seconds=60)
     """A source whose own heartbeats were last heard longer ago counts as not heard."""
+    zone: ZoneInfo = field(default_factory=lambda: ZoneInfo("Asia/Shanghai"))
+    """The district's own time, for the days of the ledger."""
+    bounds: TimeBounds = field(default_factory=lambda: TimeBounds(timedelta(minutes=5), timedelta(days=400)))
+    """Which times the service believes; a trace reads a payload as the service does."""
     key_memory_s: float = 5.0
     """For how long a key once looked up is believed: a revoked key opens nothing after this."""
 

@@ -95,13 +95,17 @@ def _holder_of(permission: Permission) -> Callable[[Caller], Awaitable[Caller]]:
 _WORDS: Final = {
     Permission.READ: "read",
     Permission.ACKNOWLEDGE: "acknowledge alerts",
+    Permission.REVIEW: "review tickets",
     Permission.REGISTER: "change the registry",
     Permission.DIAGNOSE: "see quarantine and ledger",
+    Permission.REDRIVE: "re-drive the quarantine",
     Permission.MANAGE_KEYS: "manage keys",
 }
 
 Reader = Annotated[Caller, Depends(_holder_of(Permission.READ))]
 Acknowledger = Annotated[Caller, Depends(_holder_of(Permission.ACKNOWLEDGE))]
+Reviewer = Annotated[Caller, Depends(_holder_of(Permission.REVIEW))]
 Registrar = Annotated[Caller, Depends(_holder_of(Permission.REGISTER))]
 Diagnostician = Annotated[Caller, Depends(_holder_of(Permission.DIAGNOSE))]
+Redriver = Annotated[Caller, Depends(_holder_of(Permission.REDRIVE))]
 KeyKeeper = Annotated[Caller, Depends(_holder_of(Permission.MANAGE_KEYS))]

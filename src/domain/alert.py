@@ -42,6 +42,10 @@ class Step(StrEnum):
     FELL = "fell"
     """The gravest level cleared; a lesser one still fires."""
     CLEARED = "cleared"
+    CORRECTED = "corrected"
+    """Late readings moved its times, or the gravest it reached; or bear out again what was contradicted."""
+    CONTRADICTED = "contradicted"
+    """A late reading showed that the stream in order would not have raised it."""
 
 
 class Transition(NamedTuple):

@@ -35,7 +35,7 @@ class Reason(StrEnum):
     NO_KNOWN_MEASURE = "no_known_measure"
     """Not one value is known to the device's kind or mapped by its fields."""
     REFUSED_BY_DATABASE = "refused_by_database"
-    """Everything understood it, and still it could not be settled (found by bisecting the batch)."""
+    """Everything understood it, and still it cannot be settled: known beforehand, or found by bisecting the batch."""
 
 
 class Outcome(StrEnum):

@@ -18,10 +18,15 @@ class Flag(StrEnum):
     """The device's time lay a little ahead of ours (within the bound) and was clamped to the received time."""
     NO_TIME = "no_time"
     """The message carried no time: the received time stands in for it."""
+    SUSPENDED = "suspended"
+    """The device was suspended when it came: stored, never judged, not even later."""
 
 
 TIME: str = "at"
 """The key under which ``Reading.flags`` keeps what is doubtful about the time itself; no measure is called so."""
+
+DEVICE: str = "device"
+"""The key under which ``Reading.flags`` keeps what is doubtful about the whole device; no measure is called so."""
 
 
 class Reading(NamedTuple):
@@ -47,6 +52,8 @@ class Reading(NamedTuple):
     """The device's own counter, if it sends one."""
     extra: dict[str, object] | None
     """Values the kind does not know: counted and kept, never judged."""
+    ahead_s: float = 0.0
+    """How far ahead of ours the device's time lay before it was clamped, in seconds."""
 
 
 class Position(NamedTuple):

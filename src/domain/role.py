@@ -33,10 +33,14 @@ class Permission(StrEnum):
     """Kinds, rules, assets, devices, readings, alerts, tickets."""
     ACKNOWLEDGE = "acknowledge"
     """Take an alert on."""
+    REVIEW = "review"
+    """Decide on a ticket whose alerts late readings contradict."""
     REGISTER = "register"
     """Create and change assets, devices and fittings."""
     DIAGNOSE = "diagnose"
     """Quarantine and ledger: raw payloads may hold more than the caller should see of other organisations."""
+    REDRIVE = "redrive"
+    """Have what lies in quarantine settled again."""
     MANAGE_KEYS = "manage_keys"
     """Make, list and revoke keys."""
 
@@ -45,11 +49,11 @@ _READER: Final = frozenset({Permission.READ})
 
 GRANTS: Final[Mapping[Role, frozenset[Permission]]] = {
     Role.VIEWER: _READER,
-    Role.OPERATOR: _READER | {Permission.ACKNOWLEDGE},
-    Role.DISPATCHER: _READER | {Permission.ACKNOWLEDGE},
+    Role.OPERATOR: _READER | {Permission.ACKNOWLEDGE, Permission.REVIEW},
+    Role.DISPATCHER: _READER | {Permission.ACKNOWLEDGE, Permission.REVIEW},
     Role.HANDLER: _READER,
     Role.CHECKER: _READER,
-    Role.ENGINEER: _READER | {Permission.ACKNOWLEDGE, Permission.REGISTER, Permission.DIAGNOSE},
+    Role.ENGINEER: _READER | {Permission.ACKNOWLEDGE, Permission.REGISTER, Permission.DIAGNOSE, Permission.REDRIVE},
     Role.ADMIN: frozenset(Permission),
     Role.AUDITOR: _READER | {Permission.DIAGNOSE},
 }

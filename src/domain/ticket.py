@@ -31,6 +31,10 @@ class Move(StrEnum):
     ROSE = "rose"
     """An alert behind it became graver."""
     RESOLVED = "resolved"
+    CONTRADICTED = "contradicted"
+    """A late reading spoke against an alert behind it: with no other left, a person decides (待复核)."""
+    REVIEWED = "reviewed"
+    """A person looked at what was contradicted."""
 
 
 class Subject(NamedTuple):

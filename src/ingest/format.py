@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from hashlib import blake2b
 from typing import NamedTuple, Protocol, runtime_checkable
 
 from domain.ledger import Reason
@@ -57,6 +58,11 @@ class EventReport(NamedTuple):
     body: bytes
     """The whole report as canonical JSON."""
 
+    @property
+    def digest(self) -> int:
+        """64 signed bits over the body: with device and time, the event's identity."""
+        return int.from_bytes(blake2b(self.body, digest_size=8).digest(), "big", signed=True)
+
 
 class StatusReport(NamedTuple):
     """A device's connection came up or went down (last will)."""
@@ -71,6 +77,8 @@ class Decoded(NamedTuple):
     samples: Sequence[Sample] = ()
     events: Sequence[EventReport] = ()
     status: StatusReport | None = None
+    relative: bool = False
+    """Whether a time of it was reckoned from the received time, so that a redelivery must keep the first."""
 
 
 IGNORED = Decoded()

@@ -15,26 +15,25 @@ from functools import partial
 from typing import Any, Final
 
 import paho.mqtt.client as paho
-from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
-from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.enums import MQTTErrorCode
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from domain.clock import Clock
+from domain.errors import RefusedError
 from domain.instants import to_micros
 from ingest.broker import Connected, Protocol, SubscriberOptions
 from ingest.delivery import Delivery
+from ingest.session_client import connect, make_client
+from ingest.tls import explain, explain_silence
 
 _READS_PER_WAKE: Final = 500
 """Packets read before the loop may do something else: large enough to amortise the wake-up, small enough for others."""
 _MISC_EVERY_S: Final = 1.0
-_KEEPALIVE_S: Final = 30
 _BACKOFF_FIRST_S: Final = 0.2
 _BACKOFF_MOST_S: Final = 30.0
 _CONNACK_WITHIN_S: Final = 10.0
-_SESSION_NEVER_EXPIRES: Final = 0xFFFFFFFF
-"""MQTT 5 §3.1.2.11.2: with the largest value the session does not expire."""
 
 
 class Subscriber:
@@ -54,6 +53,10 @@ class Subscriber:
         self._on_connected = on_connected
         self._on_lost = on_lost
         self._client: paho.Client | None = None
+        self._decrypted: Callable[[], int] | None = None
+        """Under TLS: bytes that are decrypted and not yet read. Nobody raises an event for them."""
+        self._last_words = ""
+        """What paho's log said last before an answer came: under TLS the only trace of the broker's alert."""
         self._generation = 0
         self._protocol = Protocol.V5 if options.protocol is Protocol.V5 else Protocol.V311
         self._inbox: deque[Delivery] = deque()
@@ -64,7 +67,8 @@ class Subscriber:
         self._ended: asyncio.Future[str] | None = None
         self._answered: asyncio.Future[None] | None = None
         self._was_connected = False
-        self._session_present = False
+        self._subscribed = False
+        self._session_lost = False
         self._connected = False
         self._received = 0
         self.redelivered_in_hand = 0
@@ -74,6 +78,11 @@ class Subscriber:
     def connected(self) -> bool:
         """Whether a connection stands and is subscribed."""
         return self._connected
+
+    @property
+    def paused(self) -> bool:
+        """Whether we ourselves hold the connection off, until the backlog is settled."""
+        return self._outstanding_bytes >= self._options.inbox_max_bytes
 
     @property
     def outstanding(self) -> int:
@@ -109,7 +118,9 @@ class Subscriber:
                 continue
             if self._in_hand.get(delivery.packet_id) is delivery:
                 del self._in_hand[delivery.packet_id]
-            if delivery.generation == generation and client is not None and self._connected:
+            # Also before SUBACK: a session that the broker kept delivers at once, and what were not acknowledged now
+            # would never be, and hold its place in the broker's window until the connection ends.
+            if delivery.generation == generation and client is not None:
                 client.ack(delivery.packet_id, 1)
         if self._outstanding_bytes < self._options.inbox_max_bytes // 2:
             self._eased.set()
@@ -136,13 +147,15 @@ class Subscriber:
         loop = asyncio.get_running_loop()
         self._ended = ended = loop.create_future()
         self._answered = answered = loop.create_future()
+        self._last_words = ""
         self._generation += 1
         client = self._client = self._make_client(self._generation)
         broker = self._options.broker
-        stood = False
+        opened = stood = False
         try:
             # Name resolution and connecting block, so they run beside the loop; paho is used from one thread at a time.
             await loop.run_in_executor(None, self._open, client)
+            opened = True
             await asyncio.wait({ended, answered}, timeout=_CONNACK_WITHIN_S, return_when=asyncio.FIRST_COMPLETED)
             if answered.done():
                 stood = True
@@ -154,40 +167,32 @@ class Subscriber:
                     misc.cancel()
             elif ended.done():
                 why = ended.result()
+                if "refused" not in why:
+                    why = explain_silence(why, self._last_words, str(broker), broker.tls)
             else:
-                why = f"the broker at {broker.host}:{broker.port} accepted the connection but said nothing"
+                why = f"the broker at {broker} accepted the connection but said nothing"
+        except RefusedError as error:
+            why = str(error)
         except OSError as error:
-            why = f"the broker at {broker.host}:{broker.port} cannot be reached: {error.strerror or error}"
+            why = f"the broker at {broker} cannot be reached: {error.strerror or error}"
+            if broker.tls is not None:
+                why = explain(error, str(broker), broker.tls)
         finally:
             self._connected = False
             self._close(client)
-        if not stood:
-            self._consider_protocol(why)
+        if opened and not stood and self._options.protocol is Protocol.AUTO:
+            # A broker that does not speak this version says so, or hangs up: speak the other one next time.
+            self._protocol = Protocol.V311 if self._protocol is Protocol.V5 else Protocol.V5
         return stood, why
 
     def _open(self, client: paho.Client) -> None:
-        broker = self._options.broker
-        if self._protocol is Protocol.V5:
-            properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]  # paho leaves it untyped
-            properties.SessionExpiryInterval = _SESSION_NEVER_EXPIRES
-            properties.ReceiveMaximum = self._options.receive_maximum
-            client.connect(broker.host, broker.port, _KEEPALIVE_S, clean_start=False, properties=properties)
-        else:
-            client.connect(broker.host, broker.port, _KEEPALIVE_S)
+        if self._options.broker.tls is not None:
+            client.on_log = self._logged
+        connect(client, self._options, self._protocol)
 
     def _make_client(self, generation: int) -> paho.Client:
-        broker = self._options.broker
         loop = asyncio.get_running_loop()
-        v5 = self._protocol is Protocol.V5
-        client = paho.Client(
-            CallbackAPIVersion.VERSION2,
-            client_id=self._options.client_id,
-            clean_session=None if v5 else False,
-            protocol=MQTTProtocolVersion.MQTTv5 if v5 else MQTTProtocolVersion.MQTTv311,
-            manual_ack=True,
-        )
-        if broker.user is not None:
-            client.username_pw_set(broker.user, broker.password)
+        client = make_client(self._options, self._protocol)
 
         def register_read(_client: paho.Client, _data: Any, sock: Any) -> None:
             with contextlib.suppress(OSError):
@@ -209,17 +214,25 @@ class Subscriber:
         client.on_socket_unregister_write = unregister_write
         client.on_connect = self._connect_answered
         client.on_subscribe = self._subscribe_answered
+        client.on_unsubscribe = self._unsubscribe_answered
         client.on_disconnect = self._disconnected
         client.on_message = self._message_hook(generation)
         return client
 
     def _add_reader(self, client: paho.Client, sock: Any) -> None:
         if client is self._client and sock.fileno() >= 0:
+            self._decrypted = None if self._options.broker.tls is None else sock.pending
             asyncio.get_running_loop().add_reader(sock.fileno(), self._readable, client)
 
     def _add_writer(self, client: paho.Client, sock: Any) -> None:
         if client is self._client and sock.fileno() >= 0:
-            asyncio.get_running_loop().add_writer(sock.fileno(), client.loop_write)
+            write = client.loop_write if self._options.broker.tls is None else partial(self._writable_tls, client)
+            asyncio.get_running_loop().add_writer(sock.fileno(), write)
+
+    def _writable_tls(self, client: paho.Client) -> None:
+        """Write; then read, since under TLS a read may have waited for room to write (a renewed key is answered)."""
+        client.loop_write()
+        self._readable(client)
 
     @staticmethod
     def _remove(loop: asyncio.AbstractEventLoop, sock: Any) -> None:
@@ -230,13 +243,19 @@ class Subscriber:
 
     def _readable(self, client: paho.Client) -> None:
         """Read what the socket holds. paho reads one packet a call; stop when a call brought no message."""
+        if client is not self._client:
+            return
+        decrypted = self._decrypted
         for _ in range(_READS_PER_WAKE):
             before = self._received
             if client.loop_read() != MQTTErrorCode.MQTT_ERR_SUCCESS:
                 self._end("the connection to the broker broke")
                 return
-            if self._received == before:
+            if self._received == before and (decrypted is None or not decrypted()):
                 return
+        if decrypted is not None and decrypted():
+            # The socket may stay silent although there is more: give the others a turn, then go on.
+            asyncio.get_running_loop().call_soon(self._readable, client)
 
     def _message_hook(self, generation: int) -> Callable[[paho.Client, Any, paho.MQTTMessage], None]:
         """The callback for one connection's messages, its generation bound in."""
@@ -271,19 +290,22 @@ class Subscriber:
         if reason.is_failure:
             self._end(f"the broker refused the connection: {reason}")
             return
-        self._session_present = flags.session_present
+        if not flags.session_present:
+            # Kept until it is told: this connection may break before it stands, and the next would find a session.
+            self._session_lost = True
+            self._subscribed = False
         if self._protocol is Protocol.V5:
             # Retained messages only with a new subscription: a reconnect must not replay every device's status.
             options = SubscribeOptions(qos=1, retainHandling=1)
             client.subscribe([(name, options) for name in self._options.filters])
-        elif flags.session_present and self._was_connected:
+        elif self._subscribed:
             # Over 3.1.1 every subscription brings all retained status messages again; the session still has ours.
             self._stand()
         else:
             client.subscribe([(name, 1) for name in self._options.filters])
 
     def _subscribe_answered(
-        self, _client: paho.Client, _data: Any, _mid: int, reasons: list[ReasonCode], _props: Properties | None
+        self, client: paho.Client, _data: Any, _mid: int, reasons: list[ReasonCode], _props: Properties | None
     ) -> None:
         if any(reason.is_failure for reason in reasons):
             # Connected and deaf would look healthy.
@@ -291,18 +313,34 @@ class Subscriber:
                 f"the broker refused a subscription ({', '.join(str(reason) for reason in reasons)}): see its ACL"
             )
             return
+        if self._options.unwanted and not self._subscribed and not self._session_lost:
+            client.unsubscribe(list(self._options.unwanted))
+        else:
+            self._stand()
+
+    def _unsubscribe_answered(
+        self, _client: paho.Client, _data: Any, _mid: int, _reasons: list[ReasonCode], _props: Properties | None
+    ) -> None:
+        # Whatever the reason: a filter under which the session did not stand is given up as well.
         self._stand()
 
     def _stand(self) -> None:
         """Connected and subscribed: what is published from now on reaches us."""
-        self._connected = True
-        self._on_connected(Connected(self._protocol, self._session_present, self._was_connected))
+        self._connected = self._subscribed = True
+        if self._client is not None:
+            self._client.on_log = None  # paho would write a line for every message
+        lost, self._session_lost = self._session_lost, False
+        self._on_connected(Connected(self._protocol, not lost, self._was_connected))
         self._was_connected = True
         if self._answered is not None and not self._answered.done():
             self._answered.set_result(None)
 
     def _disconnected(self, _client: paho.Client, _data: Any, _flags: Any, reason: ReasonCode, _props: Any) -> None:
         self._end(f"the connection to the broker ended: {reason}")
+
+    def _logged(self, _client: paho.Client, _data: Any, _level: int, words: str) -> None:
+        if "SSL" in words:
+            self._last_words = words
 
     def _end(self, why: str) -> None:
         if self._ended is not None and not self._ended.done():
@@ -319,16 +357,12 @@ class Subscriber:
             self._remove(asyncio.get_running_loop(), sock)
         # Nothing of this client may call us any more: the next one is soon in its place.
         client.on_disconnect = client.on_message = client.on_connect = client.on_subscribe = None
+        client.on_unsubscribe = None
         client.on_socket_close = client.on_socket_register_write = client.on_socket_unregister_write = None
         client.disconnect()
         if sock is not None:
             sock.close()
-        self._client = None
-
-    def _consider_protocol(self, why: str) -> None:
-        """A broker that does not speak this version says so, or hangs up: speak the other one next time."""
-        if self._options.protocol is Protocol.AUTO and "cannot be reached" not in why:
-            self._protocol = Protocol.V311 if self._protocol is Protocol.V5 else Protocol.V5
+        self._client = self._decrypted = None
 
     async def _misc(self, client: paho.Client) -> None:
         while True:

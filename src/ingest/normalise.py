@@ -11,9 +11,9 @@ from typing import Final, NamedTuple
 import orjson
 
 from devices.kind import DeviceKind
-from domain.device import Device
+from domain.device import Device, LifeCycle
 from domain.ledger import Reason
-from domain.reading import TIME, Flag, MeasureValue, Reading
+from domain.reading import DEVICE, TIME, Flag, MeasureValue, Reading
 from ingest.format import DecodeError, Sample
 
 _FIELDS_NAMED: Final = 20
@@ -54,6 +54,7 @@ def normalise(
         DecodeError: the time is not believable, or not one value is known to the kind.
     """
     at, flags = believe_time(sample.at, received_at, bounds)
+    ahead_s = 0.0 if flags is _NO_FLAGS or sample.at is None else (sample.at - received_at).total_seconds()
     values: dict[str, MeasureValue] = {}
     extra: dict[str, object] | None = None
     fields = device.fields
@@ -78,9 +79,11 @@ def normalise(
         told = ", ".join(sorted(sample.values)[:_FIELDS_NAMED])
         message = f"none of {told} is a measure of a {device.kind} ({known}) or mapped to one"
         raise DecodeError(Reason.NO_KNOWN_MEASURE, message)
+    if device.life_cycle is LifeCycle.SUSPENDED:
+        flags = {**flags, DEVICE: Flag.SUSPENDED.value}
     body = orjson.dumps(values, option=orjson.OPT_SORT_KEYS)
     digest = int.from_bytes(blake2b(body, digest_size=8).digest(), "big", signed=True)
-    return Reading(device.id, at, received_at, values, flags, digest, body, sample.seq, extra)
+    return Reading(device.id, at, received_at, values, flags, digest, body, sample.seq, extra, ahead_s)
 
 
 def _check(value: object, limit: Limits) -> MeasureValue | None:

@@ -21,6 +21,7 @@ from paho.mqtt.properties import Properties
 
 from domain.errors import StreetwardenError, UnavailableError
 from ingest.broker import BrokerAddress, Protocol
+from ingest.tls import files_from, make_context
 
 URL_VARIABLE: Final = "STREETWARDEN_MQTT_URL"
 """The URL may hold a password, so it never stands in a command line."""
@@ -83,6 +84,8 @@ class PahoAlone:
         )
         if self._broker.user is not None:
             client.username_pw_set(self._broker.user, self._broker.password)
+        if self._broker.tls is not None:
+            client.tls_set_context(make_context(self._broker.tls))  # pyright: ignore[reportUnknownMemberType]  # paho leaves it open
         client.on_message = self._arrived
         client.on_subscribe = self._subscribed
         try:
@@ -116,7 +119,7 @@ class PahoAlone:
                     before = account.received
                     if client.loop_read() != MQTTErrorCode.MQTT_ERR_SUCCESS:
                         raise UnavailableError("the broker closed the connection")
-                    if account.received == before:
+                    if account.received == before and not getattr(sock, "pending", int)():
                         break
             elif time.monotonic() - heard > _PATIENCE_S:
                 raise UnavailableError(f"the broker has said nothing for {_PATIENCE_S:.0f} s")
@@ -139,7 +142,9 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     asked = parser.parse_args()
     try:
-        alone = PahoAlone(BrokerAddress.from_url(os.environ[URL_VARIABLE]), Protocol(asked.protocol))
+        alone = PahoAlone(
+            BrokerAddress.from_url(os.environ[URL_VARIABLE], files_from(os.environ)), Protocol(asked.protocol)
+        )
         if asked.what == "prepare":
             alone.prepare()
             return

@@ -64,7 +64,8 @@ def make_plan(
         RuleOverrideError: an override does not fit its rule.
     """
     applied = [_apply(rule, overrides.get(rule.key)) for rule in rules]
-    watches = [_watch(rule) for rule in applied if rule.condition.silence_intervals is None]
+    # What concerns neither a measure nor silence is decided by whoever reports it.
+    watches = [_watch(rule) for rule in applied if rule.condition.measures]
     silences = [
         SilenceWatch(
             key=rule.key,

@@ -31,6 +31,13 @@ class RuleTrack:
     reading: tuple[int, int] | None = None
     """(time, digest) of the reading it came with."""
 
+    @property
+    def latest_fired(self) -> int | None:
+        """When its last level fired: so far the clock has decided."""
+        return max(
+            (level.fired for level in self.levels if level is not None and level.fired is not None), default=None
+        )
+
 
 @dataclass(slots=True)
 class SilenceTrack:
@@ -49,6 +56,11 @@ class Tracks:
     def __bool__(self) -> bool:
         """Whether anything is pending or firing."""
         return bool(self.rules or self.silences)
+
+    @property
+    def latest_fired(self) -> int | None:
+        """When the last level of any rule fired."""
+        return max((fired for track in self.rules.values() if (fired := track.latest_fired) is not None), default=None)
 
 
 def encode_tracks(tracks: Tracks) -> bytes | None:

@@ -6,14 +6,15 @@ from typing import Final
 
 from domain.ledger import Outcome
 from service.parcel import NO_SOURCE, Parcel
-from store.ledger import Tally
+from service.postings import Posting
+from store.ledger import Tallies, Tally
 
 _BEFORE_ALL: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def settle_accounts(
     parcels: Sequence[Parcel], held_before: set[int], redelivered_in_hand: int, now: datetime
-) -> dict[tuple[datetime, str], Tally]:
+) -> Tallies:
     """Count a batch.
 
     A message that the broker marks as sent before, and that brought nothing new, is a redelivery; one that brought
@@ -21,7 +22,7 @@ def settle_accounts(
     trace to tell by, so its redelivery counts as a first. ``redelivered_in_hand`` are those dropped because their
     message was still in hand.
     """
-    tallies: dict[tuple[datetime, str], Tally] = {}
+    tallies: Tallies = {}
     minute = next_minute = _BEFORE_ALL
     for parcel in parcels:
         received_at = parcel.delivery.received_at
@@ -40,6 +41,12 @@ def settle_accounts(
     return tallies
 
 
+def add_posting(tallies: Tallies, parcel: Parcel, posting: Posting) -> None:
+    """Enter into the minutes, too, what a re-drive moves between accounts."""
+    minute = parcel.delivery.received_at.replace(second=0, microsecond=0)
+    posting.add_to(tallies.setdefault((minute, posting.source), Tally()))
+
+
 def _count(tally: Tally, parcel: Parcel, held_before: set[int]) -> None:
     match parcel.outcome:
         case Outcome.IGNORED:
@@ -51,7 +58,7 @@ def _count(tally: Tally, parcel: Parcel, held_before: set[int]) -> None:
                 tally.quarantined += 1
         case Outcome.ACCEPTED | Outcome.REDELIVERED:
             readings = len(parcel.readings)
-            if parcel.delivery.redelivered and readings and parcel.duplicates == readings:
+            if parcel.brought_nothing:
                 tally.redelivered += 1
                 return
             tally.accepted += 1

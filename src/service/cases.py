@@ -1,13 +1,16 @@
 """Cases: transitions → alerts → tickets, inside the batch's transaction."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from domain.alert import Transition
 from domain.alert_change import AlertChange, AlertKey, fold
 from domain.ticket import Subject
+from rules.rejudge import Amendment
 from rules.rule import Rule
+from service.amend import UNAMENDED, Amended, amend
 from service.known import Known
 from store.alerts import AlertSetting, SavedAlert, clear_alerts, join_tickets, save_alerts, tell
 from store.connection import Executor, Pool
@@ -30,18 +33,26 @@ class Cases:
             self._revision_ids = await revision_ids(connection, [_revision(rule) for rule in rules], now)
 
     async def settle(
-        self, connection: Executor, transitions: Sequence[Transition], known: Mapping[int, Known], now: datetime
+        self,
+        connection: Executor,
+        transitions: Sequence[Transition],
+        known: Mapping[int, Known],
+        now: datetime,
+        amendment: Amendment = UNAMENDED,
     ) -> None:
-        """Store what the transitions did to alerts, and what follows for tickets."""
-        changes = fold(transitions)
-        if not changes:
+        """Store what the transitions did to alerts, and what follows for tickets.
+
+        What late readings amend comes first: it lies before what the fresh ones did.
+        """
+        changes = fold([*amendment.transitions, *transitions])
+        if not changes and not amendment:
             return
         ruled = [change for change in changes if change.key[1] in known[change.key[0]].plan.rules]
         orphans = [change for change in changes if change.key[1] not in known[change.key[0]].plan.rules]
         saved: dict[AlertKey, SavedAlert] = {}
         follows: list[Demand | Rise | Release] = []
         if ruled:
-            saved |= await self._save(connection, ruled, known, now)
+            saved |= await self._save(connection, ruled, known, now, amendment.retrospective)
         if orphans:
             saved |= await clear_alerts(connection, orphans, now)
             owned = [change for change in orphans if change.key in saved and saved[change.key].ticket_id is not None]
@@ -49,12 +60,23 @@ class Cases:
         for change in ruled:
             stand = _stand(known[change.key[0]], saved.get(change.key))
             follows += decide(change, _consequence(_rule(change, known)), stand)
-        await self._settle_tickets(connection, follows, saved, now)
+        amended = await amend(connection, amendment, now)
+        for one in amended.contradicted:
+            saved[one.key] = SavedAlert(one.id, one.ticket_id)
+            if one.fired and one.ticket_id is not None:
+                follows.append(Release(one.key, one.key[2]))
+        await self._settle_tickets(connection, follows, saved, now, amended)
         told = [change for change in changes if change.key in saved]
-        await tell(connection, now, [("alert", _alert_news(change, saved[change.key])) for change in told])
+        news = [("alert", _alert_news(change, saved[change.key])) for change in told]
+        await tell(connection, now, [*news, *amended.news()])
 
     async def _save(
-        self, connection: Executor, changes: Sequence[AlertChange], known: Mapping[int, Known], now: datetime
+        self,
+        connection: Executor,
+        changes: Sequence[AlertChange],
+        known: Mapping[int, Known],
+        now: datetime,
+        retrospective: AbstractSet[AlertKey],
     ) -> dict[AlertKey, SavedAlert]:
         revisions = {change.key: _revision(_rule(change, known)) for change in changes}
         ids = await self._ids(connection, list(revisions.values()), now)
@@ -63,6 +85,7 @@ class Cases:
                 revision_id=ids[revisions[change.key].key, revisions[change.key].digest],
                 asset_id=known[change.key[0]].device.asset_id,
                 simulated=known[change.key[0]].device.simulated,
+                retrospective=change.key in retrospective,
             )
             for change in changes
         }
@@ -81,16 +104,19 @@ class Cases:
         follows: Sequence[Demand | Rise | Release],
         saved: Mapping[AlertKey, SavedAlert],
         now: datetime,
+        amended: Amended,
     ) -> None:
         demands = [one for one in follows if isinstance(one, Demand)]
+        owner = {key: one.ticket_id for key, one in saved.items() if one.ticket_id is not None}
         tickets: dict[Subject, int] = {}
         news: list[TicketNews] = []
         if demands:
             day = now.astimezone(self._zone).date()
-            tickets, news = await open_or_join(connection, _wishes(demands), day, now)
+            beside = {owner[one.alert] for one in follows if one.alert in owner and not isinstance(one, Demand)}
+            tickets, news = await open_or_join(connection, _wishes(demands), day, now, beside)
             await join_tickets(connection, {one.alert: tickets[one.subject] for one in demands})
+        await amended.mark_tickets(connection, tickets.values(), now)
         opened = {one.id for one in news}
-        owner = {key: one.ticket_id for key, one in saved.items() if one.ticket_id is not None}
         owner |= {one.alert: tickets[one.subject] for one in demands}
         changes = _ticket_changes(follows, owner, opened)
         if changes:

@@ -11,25 +11,31 @@ from zoneinfo import ZoneInfo
 
 from domain.alert import Transition
 from domain.clock import Clock
-from domain.coverage import Coverage
+from domain.coverage import Coverage, OutageCause, Stretches, heard_by_all
 from domain.instants import from_micros
 from domain.ledger import Outcome
 from ingest.delivery import Delivery
 from ingest.router import Router
 from service.accounts import settle_accounts
 from service.cases import Cases
+from service.clocks import sample_clocks
+from service.day_book import DayBook
 from service.known import Known, KnownDevices
+from service.late import rejudge_late
 from service.parcel import Parcel
+from service.setting_aside import quarantine
 from service.stream import Stream, judge_stream, settle_doubtful, sort_out
 from service.told import settle_told
 from service.understand import Bounds, aliases_of, decode_all, identify_all
+from store.clocks import add_clock_samples
 from store.connection import Executor, Pool
 from store.first_times import FirstTime, delivery_digest, recall_first_times, remember_first_times
 from store.ledger import add_tallies, load_coverage, record_outages, save_coverage, token_under_lock, write_token
-from store.quarantine import SetAside, set_aside
+from store.ledger_devices import Double, add_device_days, record_doubles
 from store.readings import Partitions, copy_readings, insert_readings
 from store.states import DeviceState, lock_states, save_states
 from store.timers import Timer, bring_forward
+from store.worker_sessions import load_others
 
 HEARTBEAT_GAP = timedelta(seconds=15)
 """Without a heartbeat for so long, nothing could reach us: an outage, and coverage begins anew. Fifteen beats of one
@@ -55,8 +61,10 @@ class FlowParts:
     """Heartbeat topic → source."""
     zone: ZoneInfo
     """The district's, for the date in case numbers."""
+    late_bound: timedelta
+    """A reading older than this when it comes is stored, and changes nothing that was decided."""
     heartbeat_gap: timedelta = HEARTBEAT_GAP
-    """In the time of ``clock``."""
+    """The same in the time of the clock: a scenario's runs faster than the heartbeats come."""
 
 
 class Flow:
@@ -70,11 +78,20 @@ class Flow:
         """Whether a heartbeat of this process came back: everything that waited at the broker before it is settled."""
         self.coverage: dict[str, Coverage] = {}
         """Source → the stretch over which it was heard, as last committed."""
+        self.others: Mapping[str, Stretches] = {}
+        """The other workers' as of the last tick: a device's messages are spread over the sessions of all."""
 
     async def start(self) -> None:
         """Read back how far each source was heard."""
         async with self._parts.pool.acquire() as connection:
             self.coverage = await load_coverage(connection, self._parts.worker)
+        await self.hear_of_others()
+
+    async def hear_of_others(self) -> Stretches:
+        """Ask how far the other workers have heard, and return how far all of them have."""
+        async with self._parts.pool.acquire() as connection:
+            self.others = await load_others(connection, self._parts.worker)
+        return heard_by_all(self.coverage, self.others)
 
     async def settle(
         self, batch: Sequence[Delivery], token: int, redelivered_in_hand: int = 0, *, retry: bool = False
@@ -90,33 +107,64 @@ class Flow:
         async with parts.pool.acquire() as connection:
             await self._recall(connection, messages)
             parcels = decode_all(messages, parts.router, parts.bounds)
-            devices = await parts.known.load(connection, aliases_of(parcels))
-            identify_all(parcels, devices, parts.router, parts.bounds)
-            await self._partitions.ensure(
-                connection, {r.at.astimezone(UTC).date() for p in parcels for r in p.readings}
-            )
+            await self.identify(connection, parcels)
             async with connection.transaction():
                 if retry and await token_under_lock(connection, parts.worker) == token:
                     self.coverage = await load_coverage(connection, parts.worker)
                     return
-                streams, states = await self._lock(connection, parcels)
-                await self._tell_new_from_known(connection, streams)
-                transitions, timers = self._judge(streams, coverage)
-                await settle_told(connection, parcels, states)
-                await self._store(connection, streams, states, timers)
-                await parts.cases.settle(connection, transitions, {s.state.device_id: s.known for s in streams}, now)
-                held = await self._quarantine(connection, parcels)
+                book, held = await self.settle_parcels(connection, parcels, coverage, now)
                 await self._remember(connection, parcels)
                 tallies = settle_accounts(parcels, held, redelivered_in_hand, now)
                 if tallies:
                     await add_tallies(connection, parts.worker, tallies)
+                book.dropped(redelivered_in_hand, now)
+                if book.rows:
+                    await add_device_days(connection, parts.worker, book.rows)
                 if coverage != self.coverage:
                     await save_coverage(connection, parts.worker, coverage)
                 if outages:
-                    await record_outages(connection, parts.worker, "no heartbeat came back", outages)
+                    await record_outages(connection, parts.worker, OutageCause.SILENT, outages)
                 await write_token(connection, parts.worker, token, now)
         self.heard = self.heard or coverage != self.coverage
         self.coverage = coverage
+
+    async def identify(self, connection: Executor, parcels: Sequence[Parcel]) -> None:
+        """Find the devices, make readings of the samples, and a place for them."""
+        parts = self._parts
+        devices = await parts.known.load(connection, aliases_of(parcels))
+        identify_all(parcels, devices, parts.router, parts.bounds)
+        await self._partitions.ensure(connection, {r.at.astimezone(UTC).date() for p in parcels for r in p.readings})
+
+    async def settle_parcels(
+        self, connection: Executor, parcels: Sequence[Parcel], coverage: Mapping[str, Coverage], now: datetime
+    ) -> tuple[DayBook, set[int]]:
+        """Judge, store, decide, set aside: the same for what the broker delivered and for what is re-driven.
+
+        Within the caller's transaction. Returns the accounts of devices, and the ids of the parcels whose message lay
+        in quarantine before.
+        """
+        book = DayBook(self._parts.zone)
+        streams, states = await self._lock(connection, parcels)
+        book.open(parcels, states.values())
+        await self._tell_new_from_known(connection, streams)
+        amendment, timers = await rejudge_late(connection, streams, now, self._parts.late_bound)
+        transitions = self._judge(streams, heard_by_all(coverage, self.others), timers)
+        await settle_told(connection, parcels, states)
+        held = await quarantine(connection, parcels)
+        book.enter(parcels, states, held)
+        await self._store(connection, streams, states, timers)
+        known = {s.state.device_id: s.known for s in streams}
+        await self._parts.cases.settle(connection, transitions, known, now, amendment)
+        await add_clock_samples(connection, sample_clocks(streams, parcels))
+        doubles = [
+            Double(r.device_id, r.at, r.digest, p.delivery.received_at, p.delivery.redelivered)
+            for p in parcels
+            if p.duplicates
+            for r in p.doubles
+        ]
+        if doubles:
+            await record_doubles(connection, doubles)
+        return book, held
 
     def _heartbeats(
         self, batch: Sequence[Delivery]
@@ -184,15 +232,15 @@ class Flow:
             settle_doubtful(streams, await insert_readings(connection, list(unique.values())))
 
     @staticmethod
-    def _judge(streams: Sequence[Stream], coverage: Mapping[str, Coverage]) -> tuple[list[Transition], list[Timer]]:
+    def _judge(streams: Sequence[Stream], coverage: Mapping[str, Coverage], timers: list[Timer]) -> list[Transition]:
+        """Judge what is fresh; add to ``timers`` where the ticker must look earlier than it would."""
         transitions: list[Transition] = []
-        timers: list[Timer] = []
         for stream in streams:
             steps, timer = judge_stream(stream, coverage)
             transitions += steps
             if timer is not None:
                 timers.append(timer)
-        return transitions, timers
+        return transitions
 
     @staticmethod
     async def _store(
@@ -205,28 +253,6 @@ class Flow:
             await save_states(connection, list(states.values()))
         if timers:
             await bring_forward(connection, timers)
-
-    @staticmethod
-    async def _quarantine(connection: Executor, parcels: Sequence[Parcel]) -> set[int]:
-        """Set aside what has a reason; return the ids of the parcels whose message lay there before."""
-        aside = [parcel for parcel in parcels if parcel.reason is not None]
-        if not aside:
-            return set()
-        messages = [
-            SetAside(
-                parcel.source,
-                parcel.delivery.topic,
-                parcel.delivery.payload,
-                "" if parcel.reason is None else parcel.reason.value,
-                parcel.detail,
-                parcel.delivery.properties,
-                parcel.delivery.received_at,
-                parcel.delivery.redelivered,
-            )
-            for parcel in aside
-        ]
-        there = await set_aside(connection, messages)
-        return {id(parcel) for parcel, before in zip(aside, there, strict=True) if before}
 
     async def _remember(self, connection: Executor, parcels: Sequence[Parcel]) -> None:
         """Keep the received times that have become readings' times, until the broker has seen our acknowledgement."""

@@ -3,36 +3,47 @@
 import asyncio
 import gc
 import signal
-from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import Final
 
 import structlog
 
 from devices.catalogue import load_kinds
+from devices.own_kind import OWN_KIND
 from domain.clock import Clock
 from domain.errors import RefusedError
-from ingest.broker import BrokerAddress, Connected, Protocol, SubscriberOptions
+from ingest.broker import Connected, Protocol, SubscriberOptions
 from ingest.catalogue import load_formats
-from ingest.format import Format
+from ingest.membership import Membership, alone
 from ingest.mqtt import Subscriber
 from ingest.normalise import TimeBounds
 from ingest.router import Router
 from service.cases import Cases
+from service.chores import Chores
+from service.contract import tell_broken_contract
+from service.drains import drain_leftovers
 from service.flow import HEARTBEAT_GAP, Flow, FlowParts
 from service.known import KnownDevices
+from service.neighbours import broker_address
+from service.patience import patiently
+from service.pulse import Pulse, PulseParts
+from service.readiness import status_file
+from service.redrive import Redriver
+from service.sessions import Session
 from service.settings import Settings
 from service.ticker import Ticker
 from service.understand import Bounds
+from service.watch import Watch
 from service.worker import BatchBounds, Worker
 from store.connection import Pool
 from store.failures import Failure, failure_of
 from store.known_devices import following_registry, real_devices_exist
-from store.ledger import load_coverage, record_outages
 from store.migrate import require_current_schema
 from store.pool import open_pool
+from store.worker_sessions import mark_gone
 
 MESSAGE_MAX_BYTES: Final = 64 * 1024
 """A reading, or a history of some hundreds of them, is far smaller; more is a mistake or an attack."""
@@ -45,14 +56,29 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Ingest:
-    """A wired worker and its session; ``run_ingest`` runs both."""
+    """A wired worker, its session and its pulse; ``run_ingest`` runs them."""
 
     worker: Worker
     subscriber: Subscriber
+    flow: Flow
+    session: Session
+    pulse: Pulse
+
+    async def stands(self) -> bool:
+        """Whether it is connected and subscribed."""
+        return self.subscriber.connected
+
+    def start(self) -> "list[asyncio.Task[None]]":
+        """Start all that it does; whoever starts it cancels it."""
+        return [asyncio.create_task(part.run()) for part in (self.subscriber, self.worker, self.pulse)]
 
 
-async def run_ingest(settings: Settings, database_url: str, mqtt_url: str) -> None:
+async def run_ingest(
+    settings: Settings, database_url: str, mqtt_url: str, membership: Membership | None = None
+) -> None:
     """Run one worker until SIGTERM or SIGINT; what is in hand then stays with the broker.
+
+    Without a ``membership`` it has the whole stream, and works off what other workers' sessions still hold.
 
     Raises:
         RefusedError: a simulated clock met real devices.
@@ -61,14 +87,21 @@ async def run_ingest(settings: Settings, database_url: str, mqtt_url: str) -> No
     # A batch makes thousands of objects that die with it; the collector would look through them all again and again.
     gc.set_threshold(_COLLECT_AFTER, 20, 100)
     clock = settings.clock()
-    pool = await open_pool(database_url, application_name=settings.client_id, max_size=4)
+    pool = await patiently(partial(open_pool, database_url, application_name=settings.client_id, max_size=4))
     try:
-        await require_current_schema(pool)
-        await refuse_mixed_time(pool, clock)
+        await patiently(partial(require_current_schema, pool))
+        await patiently(partial(refuse_mixed_time, pool, clock))
         known = KnownDevices(load_kinds())
-        ingest = await wire(settings, pool, clock, mqtt_url, known)
-        listener = asyncio.create_task(_follow_registry(pool, known))
-        await _run_until_stopped(ingest, listener)
+        ingest = await patiently(partial(wire, settings, pool, clock, mqtt_url, known, membership))
+        contract = asyncio.create_task(tell_broken_contract(settings, mqtt_url))
+        tasks = [*ingest.start(), asyncio.create_task(follow_registry(pool, known))]
+        if membership is None:
+            tasks.append(asyncio.create_task(drain_leftovers(settings, pool, ingest.stands)))
+        await _run_until_stopped(ingest, tasks)
+        contract.cancel()
+        with suppress(Exception):  # only whoever drains the session would otherwise wait a little longer
+            async with asyncio.timeout(2):
+                await mark_gone(pool, settings.client_id)
     finally:
         with suppress(TimeoutError):
             async with asyncio.timeout(5):
@@ -92,13 +125,25 @@ async def refuse_mixed_time(pool: Pool, clock: Clock) -> None:
             raise RefusedError(message)
 
 
-async def wire(settings: Settings, pool: Pool, clock: Clock, mqtt_url: str, known: KnownDevices) -> Ingest:
-    """Put a worker together; nothing runs yet."""
+async def wire(
+    settings: Settings,
+    pool: Pool,
+    clock: Clock,
+    mqtt_url: str,
+    known: KnownDevices,
+    membership: Membership | None = None,
+    *,
+    draining: bool = False,
+) -> Ingest:
+    """Put a worker together; nothing runs yet, but its session is written down."""
     kinds = load_kinds()
     formats = load_formats()
-    heartbeats = {form.heartbeat_topic(settings.client_id): name for name, form in formats.items()}
+    mine = membership or alone(settings.client_id, formats)
+    session = Session(mine, pool, clock, settings.ingest_folder, draining=draining)
+    mine = await session.register()
     cases = Cases(settings.zone)
-    await cases.start(pool, [rule for kind in kinds.values() for rule in kind.rules], clock.now())
+    await cases.start(pool, [rule for kind in (*kinds.values(), OWN_KIND) for rule in kind.rules], clock.now())
+    gap = HEARTBEAT_GAP * settings.clock_speed
     parts = FlowParts(
         pool=pool,
         clock=clock,
@@ -109,69 +154,68 @@ async def wire(settings: Settings, pool: Pool, clock: Clock, mqtt_url: str, know
             TimeBounds(timedelta(seconds=settings.future_bound_s), timedelta(days=settings.past_bound_days)),
             MESSAGE_MAX_BYTES,
         ),
-        worker=settings.client_id,
-        heartbeats=heartbeats,
+        worker=mine.client_id,
+        heartbeats=mine.heartbeats,
         zone=settings.zone,
-        heartbeat_gap=HEARTBEAT_GAP * settings.clock_speed,
+        late_bound=timedelta(days=settings.late_bound_days),
+        heartbeat_gap=gap,
     )
-    subscriber = _subscriber(settings, clock, mqtt_url, formats, heartbeats, pool)
+    flow = Flow(parts)
+    # Before the first connection: what the broker tells of our session is held against what we had heard.
+    await flow.start()
+    subscriber = _subscriber(settings, clock, mqtt_url, mine, flow, session)
     worker = Worker(
         subscriber,
-        Flow(parts),
+        flow,
         Ticker(pool, known, cases),
+        Chores(pool, clock, Redriver(parts, flow), timedelta(days=settings.quarantine_keep_days)),
         pool,
         clock,
         BatchBounds(settings.batch_max_messages, settings.batch_max_bytes),
-        settings.client_id,
+        mine.client_id,
     )
-    return Ingest(worker, subscriber)
+    pulse = Pulse(
+        PulseParts(
+            client_id=mine.client_id,
+            pool=pool,
+            clock=clock,
+            subscriber=subscriber,
+            flow=flow,
+            session=session,
+            watch=Watch(pool, clock, cases, mine.client_id, gap),
+            status_file=status_file(settings.ingest_folder, mine.client_id),
+        )
+    )
+    return Ingest(worker, subscriber, flow, session, pulse)
 
 
 def _subscriber(
-    settings: Settings,
-    clock: Clock,
-    mqtt_url: str,
-    formats: Mapping[str, Format],
-    heartbeats: Mapping[str, str],
-    pool: Pool,
+    settings: Settings, clock: Clock, mqtt_url: str, membership: Membership, flow: Flow, session: Session
 ) -> Subscriber:
     options = SubscriberOptions(
-        broker=BrokerAddress.from_url(mqtt_url),
-        client_id=settings.client_id,
-        filters=tuple(name for form in formats.values() for name in form.filters),
-        heartbeats=heartbeats,
+        broker=broker_address(settings, mqtt_url),
+        client_id=membership.client_id,
+        filters=membership.filters,
+        heartbeats=membership.heartbeats,
+        unwanted=membership.unwanted,
         protocol=Protocol(settings.mqtt_protocol),
         receive_maximum=settings.batch_max_messages * 2,
         inbox_max_bytes=settings.inbox_max_bytes,
     )
-    running: set[asyncio.Task[None]] = set()
+
+    told = log.bind(worker=membership.client_id)
 
     def connected(event: Connected) -> None:
-        log.info("broker_connected", protocol=event.protocol.value, session_present=event.session_present)
-        if not event.session_present:
-            task = asyncio.get_running_loop().create_task(_lost_session(pool, settings.client_id, clock))
-            running.add(task)
-            task.add_done_callback(running.discard)
+        told.info("broker_connected", protocol=event.protocol.value, session_present=event.session_present)
+        session.stood(flow.coverage, session_present=event.session_present)
 
     def lost(why: str) -> None:
-        log.warning("broker_lost", why=why)
+        told.warning("broker_lost", why=why)
 
     return Subscriber(options, clock, on_connected=connected, on_lost=lost)
 
 
-async def _lost_session(pool: Pool, worker: str, clock: Clock) -> None:
-    """The broker did not know our session. Where we had one, what came meanwhile is lost: record it."""
-    now = clock.now()
-    async with pool.acquire() as connection:
-        stretches = await load_coverage(connection, worker)
-        if not stretches:
-            return
-        outages = [(source, stretch.until, now) for source, stretch in stretches.items()]
-        await record_outages(connection, worker, "the broker had forgotten our session", outages)
-    log.error("session_lost", since=str(min(stretch.until for stretch in stretches.values())))
-
-
-async def _follow_registry(pool: Pool, known: KnownDevices) -> None:
+async def follow_registry(pool: Pool, known: KnownDevices) -> None:
     """Forget remembered devices whenever the registry changes, or the connection that tells us so is lost."""
     while True:
         lost = asyncio.Event()
@@ -187,24 +231,22 @@ async def _follow_registry(pool: Pool, known: KnownDevices) -> None:
         known.forget()
 
 
-async def _run_until_stopped(ingest: Ingest, listener: "asyncio.Task[None]") -> None:
+async def _run_until_stopped(ingest: Ingest, tasks: "list[asyncio.Task[None]]") -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, stop.set)
-    tasks = [
-        asyncio.create_task(ingest.subscriber.run()),
-        asyncio.create_task(ingest.worker.run()),
-        listener,
-    ]
     stopping = asyncio.create_task(stop.wait())
+    running = list(tasks)
     try:
-        done, _ = await asyncio.wait([*tasks, stopping], return_when=asyncio.FIRST_COMPLETED)
-        for task in done:
-            if task is not stopping:
+        while not stopping.done():
+            done, _ = await asyncio.wait([*running, stopping], return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
                 task.result()
+            running = [task for task in running if not task.done()]
     finally:
         for task in (*tasks, stopping):
             task.cancel()
         await asyncio.wait([*tasks, stopping])
+        ingest.pulse.leave()
     log.info("ingest_stopped", settled=ingest.worker.settled, batches=ingest.worker.batches)

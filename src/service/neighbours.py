@@ -1,5 +1,7 @@
 """Where the database and the broker are: as the settings say, else the embedded ones under the data directory."""
 
+from ingest.broker import BrokerAddress
+from ingest.tls import make_context
 from service.embedded.nats import EmbeddedNats
 from service.embedded.postgres import EmbeddedPostgres
 from service.failures import WrongSettingError
@@ -45,3 +47,16 @@ def mqtt_url(settings: Settings) -> str:
     if settings.mqtt_url is not None:
         return settings.mqtt_url.get_secret_value()
     return embedded_nats(settings).url
+
+
+def broker_address(settings: Settings, url: str) -> BrokerAddress:
+    """Read the URL, and the files that TLS needs once, so that a wrong one is told at the start.
+
+    Raises:
+        InvalidInputError: the URL cannot be understood.
+        RefusedError: a file is missing or holds something else.
+    """
+    broker = BrokerAddress.from_url(url, settings.tls_files)
+    if broker.tls is not None:
+        make_context(broker.tls)
+    return broker

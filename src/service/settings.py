@@ -12,6 +12,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from domain.clock import Clock
 from domain.scenario_time import read_scenario_time
+from ingest.tls import TlsFiles
 from service.clock import AnchoredClock, SimulatedClock, SystemClock
 from service.embedded.nats import is_loopback
 from service.failures import WrongSettingError
@@ -19,6 +20,7 @@ from service.failures import WrongSettingError
 PREFIX: Final = "STREETWARDEN_"
 _FOR_TESTS: Final = f"{PREFIX}TEST_"
 _MIB: Final = 1024 * 1024
+_LONGEST_CLIENT_ID: Final = 23
 
 
 def _default_data_dir() -> Path:
@@ -37,7 +39,13 @@ class Settings(BaseSettings):
     database_url: SecretStr | None = None
     """PostgreSQL 15 or newer; without it the service starts its own."""
     mqtt_url: SecretStr | None = None
-    """``mqtt://[user:password@]host[:port]``; without it the service starts its own broker."""
+    """``mqtt://[user:password@]host[:port]`` or ``mqtts://…``; without it the service starts its own broker."""
+    mqtt_ca: Path | None = None
+    """PEM file of the CA that signed the broker's certificate; without it the system's trust store judges."""
+    mqtt_cert: Path | None = None
+    """PEM file of our own certificate, for a broker that asks for one."""
+    mqtt_key: Path | None = None
+    """PEM file of its private key, unencrypted."""
     mqtt_protocol: Literal["auto", "5", "3"] = "auto"
     """MQTT version; ``auto`` asks the broker."""
     mqtt_host: str = "127.0.0.1"
@@ -48,6 +56,8 @@ class Settings(BaseSettings):
     mqtt_password: SecretStr | None = None
     client_id: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,23}$")] = "streetwarden-ingest-1"
     """Name of this worker's session at the broker: stable, and never shared by two workers."""
+    workers: Annotated[int, Field(ge=1, le=64)] = 1
+    """Ingest workers on one shared subscription; more than one are called ``client_id`` with -1, -2 … behind it."""
     api_host: str = "127.0.0.1"
     """Where the API listens; wider than loopback it starts only if a key exists."""
     api_port: Annotated[int, Field(ge=1, le=65535)] = 8000
@@ -62,6 +72,10 @@ class Settings(BaseSettings):
     """A reading whose time is further ahead of ours is quarantined."""
     past_bound_days: Annotated[float, Field(gt=0)] = 400.0
     """A reading older than this is quarantined."""
+    late_bound_days: Annotated[float, Field(gt=0)] = 7.0
+    """A reading that comes later than this is stored, and changes nothing that was decided."""
+    quarantine_keep_days: Annotated[float, Field(gt=0, le=36_500)] = 90.0
+    """What lies in quarantine loses its bytes after this, and its row after as long again."""
     batch_max_messages: Annotated[int, Field(ge=1, le=20_000)] = 2_000
     """Messages in one transaction at most."""
     batch_max_bytes: Annotated[int, Field(ge=1_024)] = 8 * _MIB
@@ -101,6 +115,45 @@ class Settings(BaseSettings):
             )
         return self
 
+    @model_validator(mode="after")
+    def _encrypted_if_meant_so(self) -> Self:
+        if self.mqtt_key and not self.mqtt_cert:
+            raise ValueError("STREETWARDEN_MQTT_KEY belongs to a certificate: set STREETWARDEN_MQTT_CERT, too")
+        url = "" if self.mqtt_url is None else self.mqtt_url.get_secret_value()
+        if (self.mqtt_ca or self.mqtt_cert) and not url.startswith("mqtts://"):
+            # Whoever names a CA believes that nobody can listen in.
+            raise ValueError(
+                "STREETWARDEN_MQTT_CA and STREETWARDEN_MQTT_CERT are for TLS, but STREETWARDEN_MQTT_URL does not begin "
+                "with mqtts://: change it, or unset them"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _room_for_numbers(self) -> Self:
+        if self.workers > 1 and len(f"{self.client_id}-{self.workers}") > _LONGEST_CLIENT_ID:
+            raise ValueError(
+                f"STREETWARDEN_CLIENT_ID={self.client_id} leaves no room for the number of {self.workers} workers: a "
+                f"client id may have {_LONGEST_CLIENT_ID} characters (MQTT 3.1.1), so choose a shorter one"
+            )
+        return self
+
+    @property
+    def tls_files(self) -> TlsFiles:
+        """With what to speak TLS to the broker."""
+        return TlsFiles(self.mqtt_ca, self.mqtt_cert, self.mqtt_key)
+
+    @property
+    def worker_ids(self) -> tuple[str, ...]:
+        """The client id of each ingest worker. One alone has the name as it is, and so the session it always had."""
+        if self.workers == 1:
+            return (self.client_id,)
+        return tuple(f"{self.client_id}-{number}" for number in range(1, self.workers + 1))
+
+    @property
+    def ingest_folder(self) -> Path:
+        """Where each ingest worker writes how it is."""
+        return self.data_dir / "ingest"
+
     @property
     def logs(self) -> Path:
         """Where the output of every child goes."""
@@ -130,8 +183,8 @@ class Settings(BaseSettings):
         return None if self.sim_clock is None else str(read_scenario_time(self.sim_clock).anchored(datetime.now(UTC)))
 
 
-def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
-    """Read the settings.
+def load_settings(environment: Mapping[str, str] | None = None, *, workers: int | None = None) -> Settings:
+    """Read the settings; ``workers`` is what a command line says of their number.
 
     Raises:
         WrongSettingError: one is misspelt, malformed, or unsafe; the sentence names it and never shows its value.
@@ -144,7 +197,7 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
     if strange:
         raise WrongSettingError(f"There is no setting {strange[0]}; the settings are {', '.join(sorted(known))}.")
     try:
-        return Settings()
+        return Settings() if workers is None else Settings(workers=workers)
     except ValidationError as error:
         raise WrongSettingError(_sentence(error)) from None
 

@@ -10,10 +10,10 @@ import orjson
 from domain.alert import Transition
 from domain.coverage import Coverage
 from domain.device import LifeCycle
-from domain.instants import to_micros
+from domain.instants import from_micros, to_micros
 from domain.reading import Position, Reading
 from rules.engine import Hearing, judge, next_hold_due, next_silence_due, uneventful
-from rules.tracks import decode_tracks, encode_tracks
+from rules.tracks import Tracks, decode_tracks, encode_tracks
 from service.known import Known
 from service.parcel import Parcel
 from store.readings import Identity
@@ -37,19 +37,39 @@ class Stream:
     certain: list[Reading] = field(default_factory=list[Reading])
     """Newer than the newest stored: new without asking, so they can be copied in."""
     doubtful: list[tuple[Reading, Parcel]] = field(default_factory=list[tuple[Reading, Parcel]])
-    """Not newer than the newest: the database tells whether they are known."""
+    """Not newer than the newest, or overtaken by the clock: the database tells whether they are known."""
+    late: list[Reading] = field(default_factory=list[Reading])
+    """New, in order, and older than something decided already: what they touch is judged again (``service.late``)."""
+    _tracks: Tracks | None = None
+
+    @property
+    def tracks(self) -> Tracks:
+        """What the device's rules remember, read once; ``keep_tracks`` after a change."""
+        if self._tracks is None:
+            self._tracks = decode_tracks(self.state.tracks)
+        return self._tracks
+
+    def keep_tracks(self) -> None:
+        """Put the tracks, as they are now, into the state."""
+        self.state.tracks = encode_tracks(self.tracks)
+
+    @property
+    def decided(self) -> datetime | None:
+        """How far ahead of the readings the clock has decided: an earlier reading comes too late for that."""
+        fired = None if self.state.tracks is None else self.tracks.latest_fired
+        return None if fired is None else from_micros(fired)
 
 
 def sort_out(stream: Stream) -> None:
     """Order the arrivals by (time, digest) and part them; what is in hand twice, or is the newest, is a duplicate."""
     if len(stream.arrivals) > 1:
         stream.arrivals.sort(key=_place)
-    stored = stream.state.last
+    stored, decided = stream.state.last, stream.decided
     last = stored
     for reading, parcel in stream.arrivals:
         if last is not None and reading.at == last.at and reading.digest == last.digest:
-            parcel.duplicates += 1
-        elif stored is None or reading.at > stored.at:
+            parcel.is_double(reading)
+        elif (stored is None or reading.at > stored.at) and (decided is None or reading.at >= decided):
             stream.fresh.append(reading)
             stream.certain.append(reading)
             last = Position(reading.at, reading.digest)
@@ -64,30 +84,43 @@ def _place(arrival: tuple[Reading, Parcel]) -> tuple[datetime, int]:
 def settle_doubtful(streams: Iterable[Stream], new: set[Identity]) -> None:
     """Sort out the doubtful ones, now that the database told which were new.
 
-    One of the newest's own time is judged like a fresh one: two messages of one moment with different measures.
-    An older one is stored and merged; judging it anew from storage is the late path's.
+    One whose place is behind the newest's is judged like a fresh one: two messages of one moment with different
+    measures. Any other is late.
     """
     for stream in streams:
         if not stream.doubtful:
             continue
         same_time: list[Reading] = []
+        stored, decided = stream.state.last, stream.decided
         for reading, parcel in stream.doubtful:
             identity = (reading.device_id, reading.at, reading.digest)
             if identity not in new:
-                parcel.duplicates += 1
+                parcel.is_double(reading)
                 continue
             new.discard(identity)
-            stored = stream.state.last
-            if stored is not None and reading.at == stored.at:
+            place = Position(reading.at, reading.digest)
+            if stored is None or (place > stored and (decided is None or reading.at >= decided)):
                 same_time.append(reading)
             else:
-                stream.state.late += 1
-                if reading.seq is not None and stream.state.seq is not None and reading.seq < stream.state.seq:
-                    # One of those thought missed has come after all.
-                    stream.state.missed = max(0, stream.state.missed - 1)
-                stream.state.readings += 1
-                _merge(stream.state, (reading,))
+                stream.late.append(reading)
+                _take_late(stream.state, reading, overtaken=place > stored)
         stream.fresh = [*same_time, *stream.fresh]
+
+
+def _take_late(state: DeviceState, reading: Reading, *, overtaken: bool) -> None:
+    """Count and merge a late reading. ``overtaken``: the device's newest all the same; only the clock was ahead."""
+    if overtaken:
+        state.last = Position(reading.at, reading.digest)
+        if reading.seq is not None:
+            _count_missed(state, reading.seq)
+            state.seq = reading.seq
+    else:
+        state.late += 1
+        if reading.seq is not None and state.seq is not None and reading.seq < state.seq:
+            # One of those thought missed has come after all.
+            state.missed = max(0, state.missed - 1)
+    state.readings += 1
+    _merge(state, (reading,))
 
 
 def judge_stream(stream: Stream, coverage: Mapping[str, Coverage]) -> tuple[list[Transition], Timer | None]:
@@ -143,8 +176,7 @@ def _is_uneventful(stream: Stream, covered: Coverage | None) -> bool:
 
 
 def _judge_closely(stream: Stream, covered: Coverage | None) -> tuple[list[Transition], Timer | None]:
-    state, plan = stream.state, stream.known.plan
-    tracks = decode_tracks(state.tracks)
+    state, plan, tracks = stream.state, stream.known.plan, stream.tracks
     first_time = state.heard_at is None
     hold_before = next_hold_due(plan, tracks)
     silent_before = bool(tracks.silences)
@@ -152,7 +184,7 @@ def _judge_closely(stream: Stream, covered: Coverage | None) -> tuple[list[Trans
     for reading in stream.fresh:
         transitions += judge(plan, tracks, reading, Hearing(state.heard_at, covered))
         _hear(state, reading)
-    state.tracks = encode_tracks(tracks)
+    stream.keep_tracks()
     # Timers are lazy: what is due no earlier than before is already looked for.
     hold_due = next_hold_due(plan, tracks)
     if hold_due == hold_before:

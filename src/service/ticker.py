@@ -1,5 +1,6 @@
 """Ticker: lets the clock decide what no message decided: holds that elapsed, silences that became too long."""
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -30,7 +31,7 @@ class Ticker:
         self._known = known
         self._cases = cases
 
-    async def look(self, now: datetime, coverage: dict[str, Coverage]) -> int:
+    async def look(self, now: datetime, coverage: Mapping[str, Coverage]) -> int:
         """Judge what is due up to ``now`` (silences: up to their source's watermark); return how many were looked at.
 
         A device that is locked by a batch is left for the next look: the batch itself decides what is due.

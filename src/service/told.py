@@ -1,7 +1,6 @@
 """Told: events and connection status of a batch, stored beside the readings."""
 
 from collections.abc import Mapping, Sequence
-from hashlib import blake2b
 
 from ingest.format import EventReport
 from service.parcel import Parcel
@@ -21,9 +20,10 @@ async def settle_told(connection: Executor, parcels: Sequence[Parcel], states: M
         for known, report in parcel.told:
             state = states[known.device.id]
             if isinstance(report, EventReport):
-                digest = int.from_bytes(blake2b(report.body, digest_size=8).digest(), "big", signed=True)
                 at = report.at or received_at
-                events.append(StoredEvent(known.device.id, at, digest, received_at, report.event_class, report.body))
+                events.append(
+                    StoredEvent(known.device.id, at, report.digest, received_at, report.event_class, report.body)
+                )
             elif state.online_at is None or received_at >= state.online_at:
                 state.online, state.online_at = report.online, received_at
     if events:

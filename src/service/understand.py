@@ -13,6 +13,7 @@ from ingest.normalise import TimeBounds, believe_time, normalise
 from ingest.router import Router
 from service.known import Known
 from service.parcel import NO_SOURCE, Parcel
+from service.storable import ZERO_TOLD, holds_zero
 
 _UNKNOWN: Final = "no device is registered as {alias!r} for the source {source}"
 
@@ -50,9 +51,13 @@ def _decode(delivery: Delivery, router: Router, bounds: Bounds) -> Parcel:
     except DecodeError as error:
         parcel.set_aside(error.reason, error.detail)
         return parcel
+    if holds_zero(delivery.payload, decoded):
+        parcel.set_aside(Reason.REFUSED_BY_DATABASE, ZERO_TOLD)
+        return parcel
     parcel.samples = decoded.samples
     parcel.events = decoded.events
     parcel.status = decoded.status
+    parcel.clocked = decoded.relative
     if not (parcel.samples or parcel.events or parcel.status):
         parcel.outcome = Outcome.IGNORED
     return parcel
@@ -86,13 +91,17 @@ def identify_all(parcels: Iterable[Parcel], known: Devices, router: Router, boun
 def _identify(parcel: Parcel, known: Devices, router: Router, bounds: Bounds) -> None:
     route = router.route(parcel.delivery.topic)
     failure: DecodeError | None = None
-    for sample in parcel.samples:
+    for entry, sample in enumerate(parcel.samples):
         try:
             device = _device_of(parcel.source, sample, known, None if route is None else route.address)
             reading = normalise(device.device, device.limits, sample, parcel.delivery.received_at, bounds.time)
         except DecodeError as error:
             failure = error
+            found = known.get((parcel.source, sample.alias))
             parcel.rejected += 1
+            parcel.rejections.append((entry, 0 if found is None else found.device.id))
+            if error.reason is Reason.IN_FUTURE and found is not None and sample.at is not None:
+                parcel.ahead.append((found.device.id, (sample.at - parcel.delivery.received_at).total_seconds()))
             continue
         parcel.readings.append(reading)
         parcel.known[reading.device_id] = device
@@ -105,6 +114,7 @@ def _identify(parcel: Parcel, known: Devices, router: Router, bounds: Bounds) ->
     if failure is not None:
         if not parcel.readings and not parcel.told:
             parcel.rejected = 0
+            parcel.device_id = _device_named(parcel, known)
             parcel.set_aside(failure.reason, failure.detail)
         else:
             # A history of which some readings cannot be believed: the rest is stored, the message kept for a look.
@@ -147,6 +157,15 @@ def _device_of(
     if device.life_cycle is LifeCycle.RETIRED:
         raise DecodeError(Reason.RETIRED_DEVICE, f"{device.name} was taken out of service for good")
     return found
+
+
+def _device_named(parcel: Parcel, known: Devices) -> int:
+    """The first registered device that a message names which is set aside whole; 0 if there is none."""
+    for part in _parts(parcel):
+        found = known.get((parcel.source, part.alias))
+        if found is not None:
+            return found.device.id
+    return 0
 
 
 def _parts(parcel: Parcel) -> Sequence[Sample | EventReport | StatusReport]:

@@ -12,7 +12,9 @@ import structlog
 from domain.clock import Clock
 from ingest.delivery import Delivery
 from ingest.mqtt import Subscriber
+from service.chores import Chores
 from service.flow import Flow
+from service.patience import patiently
 from service.ticker import Ticker
 from store.connection import Pool
 from store.failures import Failure, failure_of
@@ -44,6 +46,7 @@ class Worker:
         subscriber: Subscriber,
         flow: Flow,
         ticker: Ticker,
+        chores: Chores,
         pool: Pool,
         clock: Clock,
         bounds: BatchBounds,
@@ -53,6 +56,7 @@ class Worker:
         self._subscriber = subscriber
         self._flow = flow
         self._ticker = ticker
+        self._chores = chores
         self._pool = pool
         self._clock = clock
         self._bounds = bounds
@@ -64,9 +68,7 @@ class Worker:
 
     async def run(self) -> None:
         """Work until cancelled."""
-        async with self._pool.acquire() as connection:
-            self._tokens = count(1 + (await last_token(connection, self._name) or 0))
-        await self._flow.start()
+        await patiently(self._find_place)
         loop = asyncio.get_running_loop()
         next_tick = loop.time()
         # After a start, what waits at the broker speaks first: it may clear what the clock would fire.
@@ -85,6 +87,12 @@ class Worker:
                 if self._flow.heard or loop.time() >= patience_ends:
                     await self._tick()
                 next_tick = loop.time() + _TICK_EVERY_S
+
+    async def _find_place(self) -> None:
+        """Read back where the last worker of this name left off."""
+        async with self._pool.acquire() as connection:
+            self._tokens = count(1 + (await last_token(connection, self._name) or 0))
+        await self._flow.start()
 
     async def _settle(self, batch: Sequence[Delivery]) -> None:
         """Settle a batch come what may: returns only when every message of it is committed somewhere."""
@@ -145,10 +153,12 @@ class Worker:
 
     async def _tick(self) -> None:
         try:
-            while await self._ticker.look(self._clock.now(), self._flow.coverage):
+            heard = await self._flow.hear_of_others()
+            while await self._ticker.look(self._clock.now(), heard):
                 if self._subscriber.outstanding:
                     # Messages first: they may decide what the clock would.
                     break
+            await self._chores.look(lambda: self._subscriber.outstanding > 0)
         except Exception as error:
             if failure_of(error) is Failure.STOP:
                 raise

@@ -24,6 +24,8 @@ class AlertRow(NamedTuple):
     state: str
     standing: str
     retrospective: bool
+    contradicted_at: datetime | None
+    contradicted_by: datetime | None
     device: str
     kind: str
     district: str
@@ -55,6 +57,7 @@ class AlertFilter(NamedTuple):
     device: str | None = None
     rule: str | None = None
     ticket: str | None = None
+    standing: str | None = None
     acknowledged: bool | None = None
     simulated: bool | None = None
     changed_from: int | None = None
@@ -73,6 +76,7 @@ class AlertPlace(NamedTuple):
 
 _COLUMNS: Final = """
        a.id, a.rule, a.severity, a.peak, a.state, a.standing, a.retrospective,
+       a.contradicted_at, a.contradicted_by_at,
        d.name, d.kind, d.district, s.name, t.number,
        r.body ->> 'title', r.body ->> 'title_zh', a.revision_id,
        a.onset, a.fired_at, a.decided_at, a.cleared_at, a.measure, a.value, a.reading_at,
@@ -124,6 +128,7 @@ def list_statement(wanted: AlertFilter, *, after: AlertPlace | None, limit: int)
     where.add_given("a.rule = {}", wanted.rule)
     where.add_given("a.ticket_id = (SELECT id FROM ticket WHERE number = {})", wanted.ticket)
     where.add_given("a.simulated = {}", wanted.simulated)
+    where.add_given("a.standing = {}", wanted.standing)
     if wanted.changed_from is not None:
         where.add("a.changed >= {}::text::xid8", str(wanted.changed_from))
     if wanted.decided_since is not None:

@@ -18,19 +18,22 @@ class AlertSetting:
     revision_id: int
     asset_id: int | None
     simulated: bool
+    retrospective: bool = False
+    """Found late, from readings that came late."""
 
 
 _UPSERT: Final = """
 INSERT INTO alert AS a
     (device_id, rule, onset, revision_id, asset_id, severity, peak, state, fired_at, decided_at, cleared_at, measure,
-     value, reading_at, reading_digest, simulated)
+     value, reading_at, reading_digest, simulated, retrospective)
 SELECT n.device_id, n.rule, n.onset, n.revision_id, n.asset_id, n.severity, n.peak, n.state, n.fired_at, $16,
-       n.cleared_at, n.measure, n.value, n.reading_at, n.reading_digest, n.simulated
+       n.cleared_at, n.measure, n.value, n.reading_at, n.reading_digest, n.simulated,
+       n.retrospective
 FROM unnest($1::bigint[], $2::text[], $3::timestamptz[], $4::bigint[], $5::bigint[], $6::smallint[], $7::smallint[],
             $8::text[], $9::timestamptz[], $10::timestamptz[], $11::text[], $12::jsonb[], $13::timestamptz[],
-            $14::bigint[], $15::boolean[])
+            $14::bigint[], $15::boolean[], $17::boolean[])
     AS n(device_id, rule, onset, revision_id, asset_id, severity, peak, state, fired_at, cleared_at, measure, value,
-         reading_at, reading_digest, simulated)
+         reading_at, reading_digest, simulated, retrospective)
 ON CONFLICT (device_id, rule, onset) DO UPDATE SET
     severity = CASE WHEN excluded.state = 'firing' THEN excluded.severity ELSE a.severity END,
     peak = least(a.peak, excluded.peak),
@@ -112,6 +115,7 @@ async def save_alerts(
         [None if step.reading is None else step.reading[1] for step in evidence],
         [one.simulated for one in setting],
         decided_at,
+        [one.retrospective for one in setting],
     )
     await _append_steps(connection, changes, decided_at)
     return {(row[0], row[1], row[2]): SavedAlert(row[3], row[4]) for row in rows}

@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 
 import asyncpg
 
-from store.connection import Pool
+from store.connection import Executor, Pool
 
 _PATIENCE_S: Final = 3.0
 """A database that does not answer `SELECT 1` in this time cannot serve an operator either."""
@@ -51,9 +51,9 @@ class CoverageRow(NamedTuple):
 _COVERAGE: Final = "SELECT source, worker, since, until FROM coverage ORDER BY source, worker"
 
 
-async def list_coverage(pool: Pool) -> list[CoverageRow]:
+async def list_coverage(connection: "Executor | Pool") -> list[CoverageRow]:
     """Coverage of every source and worker."""
-    return [CoverageRow._make(record) for record in await pool.fetch(_COVERAGE)]
+    return [CoverageRow._make(record) for record in await connection.fetch(_COVERAGE)]
 
 
 class OutageRow(NamedTuple):

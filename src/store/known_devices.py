@@ -44,8 +44,8 @@ async def devices_by_id(connection: Executor, ids: Sequence[int]) -> dict[int, D
 
 
 async def real_devices_exist(connection: Executor) -> bool:
-    """Whether the registry holds a device that is not simulated."""
-    row = await connection.fetchrow("SELECT EXISTS (SELECT FROM device WHERE NOT simulated)")
+    """Whether the registry holds a device of the city's that is not simulated; the service's own is none."""
+    row = await connection.fetchrow("SELECT EXISTS (SELECT FROM device WHERE NOT simulated AND kind <> 'ingest')")
     return row is not None and bool(row[0])
 
 

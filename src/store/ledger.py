@@ -25,6 +25,9 @@ class Tally:
     unknown_values: int = 0
 
 
+Tallies = dict[tuple[datetime, str], Tally]
+"""(minute, source) → accounts."""
+
 _ADD: Final = """
 INSERT INTO ledger_minute AS l (minute, source, worker, accepted, quarantined, ignored, redelivered, contained, stored,
                                 duplicate, conflicting, rejected, unknown_values)

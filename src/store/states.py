@@ -37,11 +37,13 @@ class DeviceState:
     online: bool | None
     """Its connection, as last told by its status topic; ``None`` if it never told."""
     online_at: datetime | None
+    noted: int = 0
+    """Of ``readings``, how many stand in the ledger of devices and days; the others are of the day of ``heard_at``."""
 
 
 _COLUMNS: Final = """
 device_id, last_at, last_digest, heard_at, source, measures, tracks, readings, late, seq, missed, online,
-online_at
+online_at, readings_noted
 """
 
 _NAMES: Final = tuple(name.strip() for name in _COLUMNS.split(","))
@@ -62,7 +64,8 @@ _SAVE: Final = """
 UPDATE device_state AS s
 SET last_at = n.last_at, last_digest = n.last_digest, heard_at = n.heard_at, source = n.source,
     measures = n.measures, tracks = n.tracks, readings = n.readings, late = n.late, seq = n.seq,
-    missed = n.missed, online = n.online, online_at = n.online_at
+    missed = n.missed, online = n.online, online_at = n.online_at,
+    readings_noted = n.readings_noted
 FROM arriving_state AS n
 WHERE s.device_id = n.device_id
 """
@@ -87,6 +90,7 @@ def _read(row: Record) -> DeviceState:
         missed=row[10],
         online=row[11],
         online_at=row[12],
+        noted=row[13] or 0,
     )
 
 
@@ -136,4 +140,5 @@ def _row(state: DeviceState) -> tuple[object, ...]:
         state.missed,
         state.online,
         state.online_at,
+        state.noted,
     )

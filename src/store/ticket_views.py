@@ -25,6 +25,7 @@ class TicketRow(NamedTuple):
     opened_at: datetime
     touched_at: datetime
     resolved_at: datetime | None
+    review: bool
     simulated: bool
 
 
@@ -37,6 +38,7 @@ class TicketFilter(NamedTuple):
     case_class: str | None = None
     district: str | None = None
     asset: str | None = None
+    review: bool | None = None
     simulated: bool | None = None
     changed_from: int | None = None
     """Transaction of the change or a later one."""
@@ -52,7 +54,8 @@ class TicketPlace(NamedTuple):
 
 _COLUMNS: Final = """
        t.id, t.number, t.sort, t.case_class, s.name, t.district, t.title, t.title_zh, t.severity, t.state,
-       t.firing, t.alerts, t.opened_at, t.touched_at, t.resolved_at, t.simulated
+       t.firing, t.alerts, t.opened_at, t.touched_at, t.resolved_at, t.review,
+       t.simulated
 """
 
 _LIST: Final = f"""
@@ -74,6 +77,7 @@ async def list_tickets(pool: Pool, wanted: TicketFilter, *, after: TicketPlace |
     where.add_given("t.case_class = {}", wanted.case_class)
     where.add_given("t.district = {}", wanted.district)
     where.add_given("t.asset_id = (SELECT id FROM asset WHERE name = {})", wanted.asset)
+    where.add_given("t.review = {}", wanted.review)
     where.add_given("t.simulated = {}", wanted.simulated)
     if wanted.changed_from is not None:
         where.add("t.changed >= {}::text::xid8", str(wanted.changed_from))

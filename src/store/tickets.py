@@ -4,6 +4,7 @@ Everything here is ordered (subjects, then serials, then tickets by id), so that
 each other in a ring. What keeps the promise is the unique index ``ticket_subject_open``, not this code.
 """
 
+import contextlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -96,8 +97,9 @@ _CHANGE: Final = """
 UPDATE ticket AS t
 SET firing = t.firing + n.joined - n.released, alerts = t.alerts + n.joined,
     severity = least(t.severity, n.severity), touched_at = $5, changed = pg_current_xact_id(),
-    state = CASE WHEN t.firing + n.joined - n.released <= 0 THEN 'resolved' ELSE t.state END,
-    resolved_at = CASE WHEN t.firing + n.joined - n.released <= 0 THEN $5 ELSE t.resolved_at END
+    -- One that waits for a person (every alert behind it is contradicted) does not resolve by itself.
+    state = CASE WHEN t.firing + n.joined - n.released <= 0 AND NOT t.review THEN 'resolved' ELSE t.state END,
+    resolved_at = CASE WHEN t.firing + n.joined - n.released <= 0 AND NOT t.review THEN $5 ELSE t.resolved_at END
 FROM unnest($1::bigint[], $2::integer[], $3::integer[], $4::smallint[]) AS n(id, joined, released, severity)
 WHERE t.id = n.id AND t.state = 'open'
 RETURNING t.id, t.number, t.state
@@ -113,33 +115,45 @@ FROM unnest($1::bigint[], $2::text[], $3::jsonb[]) AS n(ticket_id, move, detail)
 
 
 async def open_or_join(
-    connection: Executor, wishes: Sequence[TicketWish], day: date, now: datetime
+    connection: Executor, wishes: Sequence[TicketWish], day: date, now: datetime, beside: Iterable[int] = ()
 ) -> tuple[dict[Subject, int], list[TicketNews]]:
     """Give each subject its one open ticket: a new one, or the one that stands.
 
     Tickets that stand are locked until the transaction ends, but not yet changed: :func:`change_tickets` counts the
-    alerts that join them. ``day`` is the district's date, for the case number.
+    alerts that join them. It will also change those ``beside``; locking all at once, in the order of their ids, keeps
+    two batches from waiting for each other in a ring. ``day`` is the district's date, for the case number.
     """
-    tickets: dict[Subject, int] = {}
-    news: list[TicketNews] = []
-    waiting = {wish.subject: wish for wish in wishes}
+    wanted = {wish.subject: wish for wish in wishes}
     for _ in range(_ATTEMPTS):
-        order = sorted(waiting)
-        if not order:
-            return tickets, news
-        columns = [subject.asset_id for subject in order], [subject.case_class for subject in order]
-        rows = await connection.fetch(_RESERVE, *columns)
-        reserved = {Subject(row[0], row[1]): int(row[2]) for row in rows}
-        if reserved:
-            news += await _open(connection, {ticket: waiting[s] for s, ticket in reserved.items()}, day, now)
-            tickets |= reserved
-        rows = await connection.fetch(_FIND_OPEN, *columns)
-        standing = {Subject(row[0], row[1]): int(row[2]) for row in rows} if len(reserved) < len(order) else {}
-        locked = await _lock_open(connection, standing.values())
-        tickets |= {subject: ticket for subject, ticket in standing.items() if ticket in locked}
-        waiting = {subject: wish for subject, wish in waiting.items() if subject not in tickets}
-    message = f"no ticket could be opened or joined for {min(waiting)} in {_ATTEMPTS} attempts"
+        with contextlib.suppress(_ResolvedMeanwhileError):
+            # An attempt that fails gives back what it had locked: the next asks for the first lock again.
+            async with connection.transaction():
+                return await _open_or_join(connection, wanted, day, now, beside)
+    message = f"no ticket could be opened or joined for {min(wanted)} in {_ATTEMPTS} attempts"
     raise UnavailableError(message)
+
+
+class _ResolvedMeanwhileError(Exception):
+    """A ticket that stood was resolved before we could lock it."""
+
+
+async def _open_or_join(
+    connection: Executor, wanted: Mapping[Subject, TicketWish], day: date, now: datetime, beside: Iterable[int]
+) -> tuple[dict[Subject, int], list[TicketNews]]:
+    order = sorted(wanted)
+    columns = [subject.asset_id for subject in order], [subject.case_class for subject in order]
+    rows = await connection.fetch(_RESERVE, *columns)
+    tickets = {Subject(row[0], row[1]): int(row[2]) for row in rows}
+    news: list[TicketNews] = []
+    if tickets:
+        news = await _open(connection, {ticket: wanted[subject] for subject, ticket in tickets.items()}, day, now)
+    if len(tickets) < len(order):
+        rows = await connection.fetch(_FIND_OPEN, *columns)
+        tickets = {Subject(row[0], row[1]): int(row[2]) for row in rows}
+    locked = await _lock_open(connection, {*tickets.values(), *beside})
+    if len(tickets) < len(order) or not locked.issuperset(tickets.values()):
+        raise _ResolvedMeanwhileError
+    return tickets, news
 
 
 async def _lock_open(connection: Executor, tickets: Iterable[int]) -> set[int]:

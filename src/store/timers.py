@@ -36,8 +36,17 @@ UNION
 
 
 async def bring_forward(connection: Executor, timers: Sequence[Timer]) -> None:
-    """Make looks earlier; a later time than the one that stands changes nothing."""
-    await connection.execute(_EARLIER, *_columns(timers))
+    """Make looks earlier; a later time than the one that stands changes nothing. A device may have several."""
+    earliest: dict[int, Timer] = {}
+    for timer in timers:
+        other = earliest.setdefault(timer.device_id, timer)
+        if other is not timer:
+            earliest[timer.device_id] = Timer(
+                timer.device_id,
+                _earlier(timer.hold_due, other.hold_due),
+                _earlier(timer.silence_due, other.silence_due),
+            )
+    await connection.execute(_EARLIER, *_columns(list(earliest.values())))
 
 
 async def set_timers(connection: Executor, timers: Sequence[Timer]) -> None:
@@ -53,7 +62,13 @@ async def due_devices(
     return [row[0] for row in rows]
 
 
-def _columns(timers: Sequence[Timer]) -> tuple[list[int], list[datetime | None], list[datetime | None]]:
+def _earlier(one: datetime | None, other: datetime | None) -> datetime | None:
+    return min((due for due in (one, other) if due is not None), default=None)
+
+
+def _columns(unsorted: Sequence[Timer]) -> tuple[list[int], list[datetime | None], list[datetime | None]]:
+    # In one order, as everything that locks rows: the registry makes looks earlier, too.
+    timers = sorted(unsorted, key=lambda timer: timer.device_id)
     return (
         [timer.device_id for timer in timers],
         [timer.hold_due for timer in timers],

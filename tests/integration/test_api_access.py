@@ -39,6 +39,8 @@ async def test_every_route_that_writes_demands_more_than_reading(pool: asyncpg.P
         async with client(pool, role) as http:
             for path, operations in document["paths"].items():
                 for method in set(operations) - {"get"}:
+                    if (role, path) == (Role.AUDITOR, "/v1/trace"):
+                        continue  # a question whose bytes need a body; it writes nothing
                     filled = path.replace("{name}", "x").replace("{number}", "1").replace("{key_id}", "x")
                     body = operations[method].get("requestBody", {}).get("content", {}).get("application/json", {})
                     name = str(body.get("schema", {}).get("$ref", "")).rpartition("/")[2]

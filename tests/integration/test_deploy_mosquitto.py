@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 import asyncpg
 import paho.mqtt.client as paho
@@ -14,9 +15,15 @@ import pytest
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from paho.mqtt.reasoncodes import ReasonCode
 
+from ingest.broker import BrokerAddress, Protocol
+from ingest.broker_check import Verdict, check_broker
+from ingest.catalogue import load_formats
+from ingest.membership import Membership, in_group
 from service.children import Program, running
 from service.ports import free_port
+from service.settings import Settings
 from tests.support.brokers import DEBIAN_SYSTEM_PROGRAMS, find_mosquitto, listens
+from tests.support.certificates import Authority
 from tests.support.ingest import ingesting
 from tests.support.registered import DISTRICT, register
 
@@ -31,6 +38,9 @@ class Deployed:
 
     port: int
     service_url: str
+    secure_url: str
+    trust: dict[str, Path]
+    """The settings for TLS."""
 
 
 @pytest.fixture
@@ -41,9 +51,17 @@ def deployed(tmp_path: Path) -> Iterator[Deployed]:
     secrets = make_secrets(tmp_path)
     for user in ("MH-0001", "MH-0002", "chirpstack"):
         give_password(secrets / "mosquitto.passwd", user)
-    port = free_port()
-    configuration = (DEPLOY / "mosquitto.conf").read_text(encoding="utf-8")
+    port, secure_port = free_port(), free_port()
+    authority = Authority(tmp_path / "ca")
+    broker_cert, worker_cert = authority.sign("broker", "localhost"), authority.sign("worker")
+    configuration = "".join(
+        (DEPLOY / name).read_text(encoding="utf-8") for name in ("mosquitto.conf", "mosquitto-tls.conf")
+    )
     moved = {
+        "listener 8883": f"listener {secure_port} 127.0.0.1",
+        "/mosquitto/security/broker.pem": str(broker_cert.cert),
+        "/mosquitto/security/broker.key": str(broker_cert.key),
+        "/mosquitto/security/ca.pem": str(authority.cert),
         "listener 1883": f"listener {port} 127.0.0.1" + ("\nuser root" if os.geteuid() == 0 else ""),
         "/mosquitto/security/passwd": str(secrets / "mosquitto.passwd"),
         "/mosquitto/security/acl": str(DEPLOY / "mosquitto.acl"),
@@ -59,12 +77,18 @@ def deployed(tmp_path: Path) -> Iterator[Deployed]:
         argv=(program, "-c", str(tmp_path / "mosquitto.conf")),
         log_file=tmp_path / "mosquitto.log",
         env={"PATH": SYSTEM_PATH},
-        ready=lambda: listens(port),
+        ready=lambda: listens(port) and listens(secure_port),
         hint="",
     )
     settings = dict(line.split("=", 1) for line in (secrets / "service.env").read_text().splitlines())
     with running(broker):
-        yield Deployed(port, settings["STREETWARDEN_MQTT_URL"].replace("@mosquitto:1883", f"@127.0.0.1:{port}"))
+        url = settings["STREETWARDEN_MQTT_URL"]
+        yield Deployed(
+            port,
+            url.replace("@mosquitto:1883", f"@127.0.0.1:{port}"),
+            url.replace("@mosquitto:1883", f"@localhost:{secure_port}").replace("mqtt://", "mqtts://"),
+            {"mqtt_ca": authority.cert, "mqtt_cert": worker_cert.cert, "mqtt_key": worker_cert.key},
+        )
 
 
 def make_secrets(folder: Path) -> Path:
@@ -171,10 +195,48 @@ async def test_the_service_reads_every_source_and_hears_its_own_heartbeats(
     pool: "asyncpg.Pool[asyncpg.Record]", deployed: Deployed
 ) -> None:
     await register(pool, "MH-0001")
-    async with ingesting(pool, deployed.service_url), asyncio.timeout(15):
+    await hear_every_source(pool, deployed, deployed.service_url, None)
+
+
+async def test_one_of_several_workers_may_do_the_same(pool: "asyncpg.Pool[asyncpg.Record]", deployed: Deployed) -> None:
+    await register(pool, "MH-0001")
+    await hear_every_source(pool, deployed, deployed.service_url, None, in_group("worker-1", load_formats()))
+
+
+async def test_the_service_does_so_over_tls_with_a_certificate_of_its_own(
+    pool: "asyncpg.Pool[asyncpg.Record]", deployed: Deployed
+) -> None:
+    await register(pool, "MH-0001")
+    secure = Settings.model_validate({"mqtt_url": deployed.secure_url, **deployed.trust})
+    await hear_every_source(pool, deployed, deployed.secure_url, secure)
+
+
+async def hear_every_source(
+    pool: "asyncpg.Pool[asyncpg.Record]",
+    deployed: Deployed,
+    url: str,
+    settings: Settings | None,
+    membership: Membership | None = None,
+) -> None:
+    async with ingesting(pool, url, settings, membership), asyncio.timeout(15):
         device = await asyncio.to_thread(Connection, deployed.port, "MH-0001")
         topic = f"city/v1/{DISTRICT}/manhole/MH-0001/telemetry"
         assert await asyncio.to_thread(device.may_publish, topic)
         for settled in ("SELECT count(*) = 1 FROM reading", "SELECT count(DISTINCT source) = 3 FROM coverage"):
             while not await pool.fetchval(settled):  # noqa: ASYNC110  # only the database can tell
                 await asyncio.sleep(0.05)
+
+
+async def test_the_broker_contract_holds(deployed: Deployed) -> None:
+    findings = await check_broker(BrokerAddress.from_url(deployed.service_url), "deployed", Protocol.AUTO)
+    told = {finding.requirement: finding.verdict for finding in findings}
+    assert told.pop("disk") is Verdict.UNSEEN
+    assert set(told.values()) == {Verdict.OK}, findings
+
+
+async def test_what_an_access_list_hides_is_no_fault_of_the_broker(deployed: Deployed) -> None:
+    stranger = f"mqtt://chirpstack:{quote(PASSWORD)}@127.0.0.1:{deployed.port}"
+    findings = await check_broker(BrokerAddress.from_url(stranger), "stranger", Protocol.AUTO)
+    told = {finding.requirement: finding for finding in findings}
+    assert told["echo"].verdict is told["rest"].verdict is Verdict.UNSEEN
+    assert "streetwarden/probe/" in told["rest"].remedy

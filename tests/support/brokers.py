@@ -27,6 +27,15 @@ log_dest stderr
 """
 
 
+MOSQUITTO_DEFAULTS = """\
+listener {port} 127.0.0.1
+allow_anonymous true
+persistence_location {folder}/
+log_dest stderr
+{user}
+"""
+
+
 @dataclass(slots=True)
 class Broker:
     """A running broker; a test may stop it, kill it and start it again with the data it had."""
@@ -66,13 +75,13 @@ def nats_broker(folder: Path) -> Generator[Broker]:
 
 
 @contextmanager
-def mosquitto_broker(folder: Path, program: str) -> Generator[Broker]:
-    """mosquitto on a free port, with windows wide enough for batches and its queue unbounded."""
+def mosquitto_broker(folder: Path, program: str, text: str = MOSQUITTO_CONFIGURATION) -> Generator[Broker]:
+    """mosquitto on a free port, by default with windows wide enough for batches and its queue unbounded."""
     port = free_port()
     folder.mkdir(parents=True, exist_ok=True)
     configuration = folder / "mosquitto.conf"
     user = "user root" if os.geteuid() == 0 else ""  # else it would change to a user who may not write here
-    configuration.write_text(MOSQUITTO_CONFIGURATION.format(port=port, folder=folder, user=user))
+    configuration.write_text(text.format(port=port, folder=folder, user=user))
     started = Program(
         name="mosquitto",
         argv=(program, "-c", str(configuration)),

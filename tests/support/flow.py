@@ -17,6 +17,7 @@ from service.known import KnownDevices
 from service.understand import Bounds
 
 ZONE = ZoneInfo("Asia/Shanghai")
+LATE_BOUND = timedelta(days=7)
 
 
 async def flow_on(
@@ -33,6 +34,9 @@ async def flow_on(
     await cases.start(pool, [rule for kind in kinds.values() for rule in kind.rules], lived.now())
     bounds = Bounds(TimeBounds(timedelta(minutes=5), timedelta(days=400)), 65536)
     known, router = KnownDevices(kinds), Router(load_formats())
-    flow = Flow(FlowParts(pool, lived, router, known, cases, bounds, worker, heartbeats or {}, ZONE, heartbeat_gap))
+    parts = FlowParts(
+        pool, lived, router, known, cases, bounds, worker, heartbeats or {}, ZONE, LATE_BOUND, heartbeat_gap
+    )
+    flow = Flow(parts)
     await flow.start()
     return flow

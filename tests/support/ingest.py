@@ -3,10 +3,13 @@
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import asyncpg
 
 from devices.catalogue import load_kinds
+from ingest.membership import Membership
 from service.ingest import Ingest, wire
 from service.known import KnownDevices
 from service.settings import Settings
@@ -14,12 +17,22 @@ from service.settings import Settings
 
 @asynccontextmanager
 async def ingesting(
-    pool: "asyncpg.Pool[asyncpg.Record]", mqtt_url: str, settings: Settings | None = None
+    pool: "asyncpg.Pool[asyncpg.Record]",
+    mqtt_url: str,
+    settings: Settings | None = None,
+    membership: Membership | None = None,
 ) -> AsyncGenerator[Ingest, None]:
     """Run a worker until the test leaves; it is connected and subscribed when this returns."""
-    chosen = settings or Settings()
-    ingest = await wire(chosen, pool, chosen.clock(), mqtt_url, KnownDevices(load_kinds()))
-    tasks = [asyncio.create_task(ingest.subscriber.run()), asyncio.create_task(ingest.worker.run())]
+    with TemporaryDirectory() as folder:
+        chosen = (settings or Settings()).model_copy(update={"data_dir": Path(folder)})
+        ingest = await wire(chosen, pool, chosen.clock(), mqtt_url, KnownDevices(load_kinds()), membership)
+        async with _running(ingest):
+            yield ingest
+
+
+@asynccontextmanager
+async def _running(ingest: Ingest) -> AsyncGenerator[None, None]:
+    tasks = ingest.start()
     try:
         async with asyncio.timeout(45):
             while not ingest.subscriber.connected:
@@ -27,7 +40,7 @@ async def ingesting(
                     if task.done():
                         task.result()
                 await asyncio.sleep(0.02)
-        yield ingest
+        yield
         for task in tasks:
             if task.done():
                 task.result()

@@ -115,7 +115,7 @@ def test_every_command_that_is_named_exists_with_those_options(page: Path) -> No
         if found is None:
             continue
         command, rest = found
-        while rest and hasattr(command, "commands"):
+        while rest and not rest[0].startswith("-") and hasattr(command, "commands"):
             assert rest[0] in command.commands, f"{page_id(page)}: there is no command {shlex.join(words)}"
             command, rest = command.commands[rest[0]], rest[1:]
         known = {option for parameter in command.params for option in parameter.opts} | {"--help"}

@@ -22,6 +22,8 @@ _EXAMPLE: Final[JsonDict] = {
     "state": "firing",
     "standing": "upheld",
     "retrospective": False,
+    "contradicted_at": None,
+    "contradicted_by": None,
     "device": "mh-0815",
     "kind": "manhole",
     "district": "511703",
@@ -56,7 +58,9 @@ class Alert(BaseModel):
     peak: Severity = Field(description="The gravest it ever was.")
     state: AlertState
     standing: Standing = Field(description="Whether the readings in order bear it out.")
-    retrospective: bool = Field(description="Found late, from readings that came late.")
+    retrospective: bool = Field(description="Found late (追溯), from readings that came late.")
+    contradicted_at: datetime | None = Field(description="When the service found that the readings in order deny it.")
+    contradicted_by: datetime | None = Field(description="Time of the late reading of this device that says so.")
     device: str
     kind: str
     district: str
@@ -96,7 +100,7 @@ class AlertStep(BaseModel):
     """One step of an alert's life."""
 
     at: datetime = Field(description="Event time.")
-    step: str = Field(description="opened, rose, fell, cleared, acknowledged.")
+    step: str = Field(description="opened, rose, fell, cleared, corrected, contradicted, acknowledged.")
     severity: Severity
     measure: str | None
     value: float | bool | None

@@ -140,13 +140,25 @@ class Outage(BaseModel):
     ended: datetime
 
 
+class IngestWorker(BaseModel):
+    """One session at the broker, and whether its worker does its work."""
+
+    worker: str
+    state: Literal["active", "ended", "draining"] = Field(
+        description="`ended`: in good order; its session waits. `draining`: its session is worked off and then ended."
+    )
+    connected: bool = Field(description="Its worker said within the last seconds that it is connected to the broker.")
+    heard: bool = Field(description="Its heartbeats came back recently, over every source.")
+
+
 class Ready(BaseModel):
     """Whether this process can serve, and whether messages reach the service."""
 
     status: Literal["ready", "not_ready"]
     database: bool
     schema_current: bool
-    ingest_heard: bool = Field(description="Whether every source was heard recently.")
+    ingest_heard: bool = Field(description="Whether every worker has heard every source recently.")
+    workers: list[IngestWorker] = Field(description="Every session that the broker keeps for the service.")
     coverage: list[Coverage]
     outages: list[Outage] = Field(description="Those that ended in the last 24 hours.")
 

@@ -11,6 +11,7 @@ from pydantic.config import JsonDict
 from api.fields import Moment
 from api.models.alerts import Alert
 from api.pages import from_microseconds
+from domain.clock_health import ClockDay, ClockVerdict, clock_health
 from domain.device import LifeCycle
 from store.alert_views import AlertRow
 from store.registry_views import AssetRow, DeviceRow, FittingRow
@@ -203,14 +204,42 @@ class Fitting(BaseModel):
     fitted_until: datetime | None
 
 
+class DeviceClock(BaseModel):
+    """How a device's own clock stands to ours, by the last two weeks (时钟健康)."""
+
+    verdict: ClockVerdict = Field(
+        description="`shifted_8h`: local time sent as UTC, or the reverse. `behind`: even the quickest message of the "
+        "day came so late."
+    )
+    offset_s: float | None = Field(description="Seconds ahead of ours; negative: behind, the way to us included.")
+    drift_s_per_day: float | None = Field(description="Seconds gained a day; null with less than four days.")
+    refused: int = Field(description="Readings refused because their time lay too far ahead.")
+    samples: int
+
+    @classmethod
+    def of(cls, days: Sequence[ClockDay]) -> Self:
+        """Judge and shape."""
+        return cls(**clock_health(days)._asdict())
+
+
+class DoubtfulClock(DeviceClock):
+    """A device whose clock is not to be trusted."""
+
+    device: str
+    kind: str
+
+
 class DeviceDetail(Device):
     """One device with its present and its history of fittings, the latest first."""
 
     state: DeviceState
+    clock: DeviceClock
     fittings: list[Fitting]
 
     @classmethod
-    def whole(cls, row: DeviceRow, firing: Sequence[AlertRow], fittings: Sequence[FittingRow]) -> Self:
+    def whole(
+        cls, row: DeviceRow, firing: Sequence[AlertRow], fittings: Sequence[FittingRow], clock: Sequence[ClockDay]
+    ) -> Self:
         """Shape one device with what belongs to it."""
         state = DeviceState(
             measures=_measures(row.measures),
@@ -222,7 +251,12 @@ class DeviceDetail(Device):
             online_at=row.online_at,
             firing=[Alert.of(alert) for alert in firing],
         )
-        return cls(**_device(row), state=state, fittings=[Fitting(**fitting._asdict()) for fitting in fittings])
+        return cls(
+            **_device(row),
+            state=state,
+            clock=DeviceClock.of(clock),
+            fittings=[Fitting(**fitting._asdict()) for fitting in fittings],
+        )
 
 
 class NewFitting(_Strict):

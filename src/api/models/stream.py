@@ -1,7 +1,7 @@
 """What came in, over HTTP: readings, events, quarantine, ledger."""
 
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, Self
 
@@ -10,7 +10,9 @@ from pydantic import BaseModel, Field
 
 from api.pages import Page
 from domain.ledger import Reason
+from domain.quarantine import HoldState
 from store.ledger_views import Counts, MinuteRow
+from store.quarantine import KEPT_BYTES
 from store.quarantine_views import QuarantineRow, SetAside
 from store.reading_views import EventRow, ReadingRow
 
@@ -67,6 +69,13 @@ class Quarantined(BaseModel):
     first_seen: datetime
     last_seen: datetime
     count: int = Field(description="How often the very same message came.")
+    state: HoldState
+    held: int = Field(description="Receipts that lie there now.")
+    without_time: int = Field(description="Of those, the ones that were only counted: their time is not known.")
+    redrivable: bool = Field(description="Whether something of it can be settled again.")
+    why_not: str | None = Field(description="If not, why.")
+    redriven_at: datetime | None
+    expired_at: datetime | None
 
     @classmethod
     def of(cls, row: QuarantineRow) -> Self:
@@ -80,6 +89,7 @@ class QuarantinedDetail(Quarantined):
     payload_base64: str = Field(description="The first 64 KiB.")
     preview: str = Field(description="The beginning as text; bytes that are none are shown as \ufffd.")
     properties: Mapping[str, Any] | None
+    receipts: Sequence[datetime] = Field(description="When it was received: the last hundred that lie there.")
 
     @classmethod
     def whole(cls, found: SetAside) -> Self:
@@ -89,6 +99,7 @@ class QuarantinedDetail(Quarantined):
             payload_base64=b64encode(found.payload).decode(),
             preview=found.payload[: 4 * _PREVIEW].decode("utf-8", "replace")[:_PREVIEW],
             properties=orjson.loads(found.properties) if found.properties else None,
+            receipts=found.receipts,
         )
 
 
@@ -151,7 +162,26 @@ class LedgerPage(Page[LedgerMinute]):
 def _quarantined(row: QuarantineRow) -> dict[str, Any]:
     fields = row._asdict()
     fields["count"] = fields.pop("seen")
-    return fields
+    fields["without_time"] = fields.pop("unkept")
+    del fields["not_whole"]
+    why_not = why_not_redrivable(row)
+    return {**fields, "redrivable": why_not is None, "why_not": why_not}
+
+
+def why_not_redrivable(row: QuarantineRow) -> str | None:
+    """One sentence that says why nothing of it can be settled again; ``None`` if something can."""
+    match row.state:
+        case HoldState.REDRIVEN:
+            return "It was settled again and lies here no longer."
+        case HoldState.EXPIRED:
+            return "Its time was up: its bytes are gone."
+        case _:
+            pass
+    if row.not_whole:
+        return f"Of its {row.size} bytes only the first {KEPT_BYTES} were kept."
+    if row.held == row.unkept:
+        return "When it was received is not known."
+    return None
 
 
 def _accounts(counts: Counts) -> dict[str, Any]:

@@ -30,6 +30,7 @@ _EXAMPLE: Final[JsonDict] = {
     "opened_at": "2026-11-22T08:15:00.120000Z",
     "touched_at": "2026-11-22T08:15:00.120000Z",
     "resolved_at": None,
+    "review": False,
     "simulated": False,
 }
 
@@ -53,6 +54,9 @@ class Ticket(BaseModel):
     opened_at: datetime
     touched_at: datetime
     resolved_at: datetime | None
+    review: bool = Field(
+        description="Waits for a person (待复核): late readings contradict every alert behind it. See `/review`."
+    )
     simulated: bool
 
     @classmethod
@@ -65,6 +69,14 @@ class TicketPage(Page[Ticket]):
     """One page of tickets, and the token for asking later what has changed."""
 
     changed: str = Field(description="Opaque; see the alerts.", examples=["t74211"])
+
+
+class TicketReview(BaseModel):
+    """What a person found who looked at a ticket whose alerts were contradicted."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"example": {"note": "on site: the cover is shut"}})
+
+    note: str = Field(min_length=1, max_length=1000, pattern=r"^[^\x00]*$")
 
 
 class TicketMove(BaseModel):

@@ -12,6 +12,7 @@ from api.pages import Cursor, Limit, cut, read_cursor
 from api.parts import Parts, PartsOf
 from api.problems import documented
 from api.security import Acknowledger, Reader
+from domain.alert import Standing
 from domain.errors import NotFoundError
 from store.alert_views import (
     AlertFilter,
@@ -54,6 +55,7 @@ async def alerts(
     kind: Word | None = None,
     device: Word | None = None,
     rule: Word | None = None,
+    standing: Standing | None = None,
     acknowledged: bool | None = None,  # noqa: FBT001  # a query parameter
     simulated: bool | None = None,  # noqa: FBT001  # a query parameter
     changed_since: ChangedSince = None,
@@ -79,6 +81,7 @@ async def alerts(
         kind=kind,
         device=device,
         rule=rule,
+        standing=standing,
         acknowledged=acknowledged,
         simulated=simulated,
         changed_from=since.transaction,

@@ -17,6 +17,7 @@ from api.security import Reader, Registrar
 from domain.device import LifeCycle
 from domain.errors import InvalidInputError, NotFoundError
 from store.alert_views import AlertFilter, list_alerts
+from store.clocks import clock_days
 from store.registry import NATIVE, DeviceEntry
 from store.registry_changes import create, fit_device, replace_device, unfit_device
 from store.registry_views import DeviceFilter, DeviceRow, find_device, list_devices, list_fittings
@@ -142,4 +143,5 @@ async def _find(parts: Parts, name: str) -> DeviceRow:
 async def _detail(parts: Parts, name: str) -> DeviceDetail:
     row = await _find(parts, name)
     firing = await list_alerts(parts.pool, AlertFilter(state="firing", device=name), after=None, limit=_MOST_FIRING)
-    return DeviceDetail.whole(row, firing, await list_fittings(parts.pool, row.id))
+    fittings = await list_fittings(parts.pool, row.id)
+    return DeviceDetail.whole(row, firing, fittings, await clock_days(parts.pool, row.id, parts.clock.now()))

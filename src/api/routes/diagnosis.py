@@ -13,6 +13,7 @@ from api.problems import documented
 from api.security import Diagnostician
 from domain.errors import InvalidInputError, NotFoundError
 from domain.ledger import Reason
+from domain.quarantine import HoldState
 from store.ledger_views import MinutePlace, list_minutes, sum_minutes
 from store.quarantine_views import find_quarantine, list_quarantine
 
@@ -27,12 +28,13 @@ async def quarantine(
     _: Diagnostician,
     reason: Reason | None = None,
     source: Word | None = None,
+    state: HoldState | None = None,
     cursor: Cursor = None,
     limit: Limit = 100,
 ) -> Page[Quarantined]:
     """List messages that were set aside, those that first came last first."""
     after = read_cursor(cursor, int, int)
-    rows = await list_quarantine(parts.pool, reason=reason, source=source, after=after, limit=limit + 1)
+    rows = await list_quarantine(parts.pool, reason=reason, source=source, state=state, after=after, limit=limit + 1)
     shown, following = cut(rows, limit, lambda row: (row.id,))
     return Page(items=[Quarantined.of(row) for row in shown], next=following)
 

@@ -6,11 +6,12 @@ from typing import Final
 
 from fastapi import APIRouter, Response
 
-from api.models.catalogue import Coverage, Live, Outage, Ready
+from api.models.catalogue import Coverage, IngestWorker, Live, Outage, Ready
 from api.parts import Parts, PartsOf
 from domain.errors import RefusedError
 from store.health import answers, list_coverage, list_outages
 from store.migrate import require_current_schema
+from store.worker_sessions import list_sessions
 
 router: Final = APIRouter(prefix="/v1/health", tags=["health"])
 
@@ -50,12 +51,24 @@ async def _heard(parts: Parts) -> Ready:
         )
         for row in await list_coverage(parts.pool)
     ]
+    deaf = {each.worker for each in coverage if not each.heard}
+    spoken = {each.worker for each in coverage}
+    workers = [
+        IngestWorker(
+            worker=session.client_id,
+            state=session.state,
+            connected=session.standing,
+            heard=session.client_id in spoken and session.client_id not in deaf,
+        )
+        for session in await list_sessions(parts.pool)
+    ]
     outages = await list_outages(parts.pool, now - _RECENT)
     return Ready(
         status="ready",
         database=True,
         schema_current=True,
-        ingest_heard=bool(coverage) and all(each.heard for each in coverage),
+        ingest_heard=bool(coverage) and not deaf and all(each.heard for each in workers),
+        workers=workers,
         coverage=coverage,
         outages=[Outage(**row._asdict()) for row in outages],
     )
@@ -63,5 +76,11 @@ async def _heard(parts: Parts) -> Ready:
 
 def _not_ready(*, database: bool) -> Ready:
     return Ready(
-        status="not_ready", database=database, schema_current=False, ingest_heard=False, coverage=[], outages=[]
+        status="not_ready",
+        database=database,
+        schema_current=False,
+        ingest_heard=False,
+        workers=[],
+        coverage=[],
+        outages=[],
     )

@@ -9,6 +9,7 @@ from api.models.catalogue import Kind, Kinds, KindSummary, RuleInForce, RulesInF
 from api.parts import PartsOf
 from api.problems import documented
 from api.security import Reader
+from devices.own_kind import OWN_KIND
 from domain.errors import NotFoundError
 from store.registry_views import list_revisions
 from store.rule_revisions import revision_of
@@ -36,7 +37,7 @@ async def rules(parts: PartsOf, _: Reader) -> RulesInForce:
     """List the rules in force, each with the revision that alerts name."""
     known = {(row.key, row.digest): row for row in await list_revisions(parts.pool)}
     items: list[RuleInForce] = []
-    for of_kind in parts.kinds.values():
+    for of_kind in (*parts.kinds.values(), OWN_KIND):
         for rule in of_kind.rules:
             body = rule.as_data()
             seen = known.get((rule.key, revision_of(rule.key, body).digest))

@@ -7,15 +7,16 @@ from fastapi import APIRouter, Request, Response
 
 from api.changes import ChangedSince, IfNoneMatch, matches, read_since, tag_of, token_of
 from api.fields import Name, Severities, Word
-from api.models.tickets import Ticket, TicketDetail, TicketPage
+from api.models.tickets import Ticket, TicketDetail, TicketPage, TicketReview
 from api.pages import MOST, Cursor, Limit, cut, read_cursor
-from api.parts import PartsOf
+from api.parts import Parts, PartsOf
 from api.problems import documented
-from api.security import Reader
-from domain.errors import InvalidInputError, NotFoundError
+from api.security import Reader, Reviewer
+from domain.errors import ConflictError, InvalidInputError, NotFoundError
 from domain.ticket import TicketSort
 from store.alert_views import AlertFilter, list_alerts
 from store.listing import read_stamp
+from store.standings import settle_review
 from store.ticket_views import TicketFilter, TicketPlace, find_ticket, list_moves, list_subjects, list_tickets
 
 router: Final = APIRouter(prefix="/v1/tickets", tags=["tickets"])
@@ -48,6 +49,7 @@ async def tickets(
     case_class: Word | None = None,
     district: Word | None = None,
     asset: Word | None = None,
+    review: bool | None = None,  # noqa: FBT001  # a query parameter
     simulated: bool | None = None,  # noqa: FBT001  # a query parameter
     changed_since: ChangedSince = None,
     if_none_match: IfNoneMatch = None,
@@ -74,6 +76,7 @@ async def tickets(
         case_class=case_class,
         district=district,
         asset=asset,
+        review=review,
         simulated=simulated,
         changed_from=since.transaction,
     )
@@ -87,6 +90,24 @@ async def tickets(
 @router.get("/{number}", responses=documented(401, 404))
 async def ticket(number: Name, parts: PartsOf, _: Reader) -> TicketDetail:
     """Show one ticket with its moves, subjects and alerts."""
+    return await _detail(parts, number)
+
+
+@router.post("/{number}/review", responses=documented(401, 403, 404, 409, 422))
+async def review_ticket(number: Name, parts: PartsOf, caller: Reviewer, body: TicketReview) -> TicketDetail:
+    """Say what a look at a ticket showed whose alerts late readings contradict (复核).
+
+    With nothing firing behind it any more the ticket resolves; else it goes on like any other.
+    """
+    row = await find_ticket(parts.pool, number)
+    if row is None:
+        raise NotFoundError(f"There is no ticket {number}.")
+    if not await settle_review(parts.pool, row.id, by=caller.name, note=body.note, now=parts.clock.now()):
+        raise ConflictError(f"The ticket {number} does not wait for a review.")
+    return await _detail(parts, number)
+
+
+async def _detail(parts: Parts, number: str) -> TicketDetail:
     row = await find_ticket(parts.pool, number)
     if row is None:
         raise NotFoundError(f"There is no ticket {number}.")

@@ -59,7 +59,8 @@ class SenmlFormat:
                 Sample(device, _time_of(time, received_at), values)
                 for (device, time), groups in gathered.items()
                 for values in groups
-            ]
+            ],
+            relative=any(0 != time < RELATIVE_BELOW for _, time in gathered),
         )
 
     def encode(self, sender: Sender, readings: Sequence[Reading]) -> tuple[str, bytes]:

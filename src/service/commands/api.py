@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+from datetime import timedelta
 from typing import Final
 
 import typer
@@ -9,7 +10,9 @@ import uvicorn
 import uvloop
 
 from api.app import create_app
+from api.parts import ApiSettings
 from domain.errors import RefusedError
+from ingest.normalise import TimeBounds
 from service.embedded.nats import is_loopback
 from service.logs import set_up_logs
 from service.neighbours import database_url
@@ -49,9 +52,17 @@ async def serve(settings: Settings) -> None:
         await pool.close()
 
 
+def api_settings(settings: Settings) -> ApiSettings:
+    """What the API is told of the service's settings."""
+    return ApiSettings(
+        zone=settings.zone,
+        bounds=TimeBounds(timedelta(seconds=settings.future_bound_s), timedelta(days=settings.past_bound_days)),
+    )
+
+
 async def _serve_until_signal(settings: Settings, pool: Pool) -> None:
     configuration = uvicorn.Config(
-        create_app(pool, settings.clock()),
+        create_app(pool, settings.clock(), api_settings(settings)),
         host=settings.api_host,
         port=settings.api_port,
         http="httptools",

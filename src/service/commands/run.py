@@ -16,7 +16,7 @@ import typer
 from service.admin_key import ensure_admin_key
 from service.children import Program, read_tail
 from service.data_dir import held
-from service.failures import EXIT_CODES, ChildDiedError
+from service.failures import EXIT_CODES, ChildDiedError, WrongSettingError
 from service.neighbours import embedded_nats, embedded_postgres
 from service.ports import require_free_port
 from service.settings import PREFIX, Settings, load_settings
@@ -58,6 +58,11 @@ def run(
 ) -> None:
     """Start database, broker, ingest, API and a simulated fleet; stop them all with Ctrl-C."""
     settings = load_settings()
+    if settings.workers > 1 and settings.mqtt_url is None:
+        raise WrongSettingError(
+            "STREETWARDEN_WORKERS is above 1, and the embedded broker grants a shared subscription and delivers "
+            "nothing: leave it at 1, or name a broker with STREETWARDEN_MQTT_URL."
+        )
     with held(settings.data_dir), Supervisor() as supervisor:
         require_free_port(settings.api_host, settings.api_port, purpose="the API", setting=f"{PREFIX}API_PORT")
         start_everything(settings, supervisor, devices=0 if no_fleet else fleet)
@@ -87,7 +92,8 @@ def start_everything(settings: Settings, supervisor: Supervisor, *, devices: int
 def welcome(settings: Settings, neighbours: Neighbours, key: str | None, devices: int) -> str:
     """What the person at the terminal needs next."""
     api = api_url(settings)
-    broker = neighbours.mqtt_url.partition("://")[2].rpartition("@")[2]
+    scheme, _, rest = neighbours.mqtt_url.partition("://")
+    broker = f"{scheme}://{rest.rpartition('@')[2]}"
     shown = key or "made elsewhere; `streetwarden key new` makes another"
     lines = [
         "",
@@ -96,7 +102,7 @@ def welcome(settings: Settings, neighbours: Neighbours, key: str | None, devices
         f"api   {api}",
         f"key   {shown}",
         f"docs  {api}/docs",
-        f"mqtt  mqtt://{broker}",
+        f"mqtt  {broker}",
         f"fleet {devices} simulated devices" if devices else "fleet none",
         f"data  {settings.data_dir} (logs in {settings.logs})",
         "",

@@ -1,0 +1,192 @@
+"""Rejudge: judge a stretch of one rule's stream again, now that late readings have found their place in it.
+
+Pure. A rule remembers nothing after a reading that is good beyond the clear level of every level. Between two such
+calm moments, the stream alone decides; so a late reading can change no more than the span between the last calm moment
+before it and the first one after it.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import NamedTuple
+
+from domain.alert import AlertState, Severity, Standing, Step, Transition
+from domain.alert_change import AlertChange, AlertKey, fold
+from domain.reading import DEVICE, Position, Reading
+from rules.engine import Hearing, elapse_holds, judge
+from rules.plan import Plan, Watch
+from rules.rule import Verdict
+from rules.tracks import RuleTrack, Tracks
+
+_UNHEARD = Hearing(None, None)
+"""Silence is a fact of reception, which no late reading changes: it is not judged again."""
+
+
+class Span(NamedTuple):
+    """The stretch of one rule's stream that late readings may have changed, in event time."""
+
+    after: datetime | None
+    """The last calm moment before them; ``None``: the stream's beginning."""
+    until: datetime | None
+    """The first calm moment after them; ``None``: the stream's end, where the present state is decided too."""
+
+
+class Stood(NamedTuple):
+    """An alert inside a span, as it stood before."""
+
+    onset: datetime
+    state: AlertState
+    standing: Standing
+    severity: Severity
+    peak: Severity
+    fired_at: datetime
+    cleared_at: datetime | None
+
+
+class Correction(NamedTuple):
+    """An alert that the stream in order bears out, with other times or another peak than it had."""
+
+    key: AlertKey
+    fired_at: datetime
+    cleared_at: datetime | None
+    peak: Severity
+
+
+class Contradiction(NamedTuple):
+    """An alert that the stream in order would not have raised."""
+
+    key: AlertKey
+    reading: Position
+    """The late reading that says so."""
+
+
+@dataclass(slots=True)
+class Amendment:
+    """What late readings change in what was decided before."""
+
+    transitions: list[Transition] = field(default_factory=list[Transition])
+    """Steps of alerts that are new, fire again, rise, fall or clear."""
+    retrospective: set[AlertKey] = field(default_factory=set[AlertKey])
+    """Alerts that are new: found late (追溯)."""
+    corrections: list[Correction] = field(default_factory=list[Correction])
+    contradictions: list[Contradiction] = field(default_factory=list[Contradiction])
+
+    def add(self, other: "Amendment") -> None:
+        """Take in what another rule or device amends."""
+        self.transitions += other.transitions
+        self.retrospective |= other.retrospective
+        self.corrections += other.corrections
+        self.contradictions += other.contradictions
+
+    def __bool__(self) -> bool:
+        """Whether anything is amended."""
+        return bool(self.transitions or self.corrections or self.contradictions)
+
+
+def concerns(watch: Watch, reading: Reading) -> bool:
+    """Whether a rule would judge a reading: it holds one of its measures, without a flag, of a device in service."""
+    if reading.flags and DEVICE in reading.flags:
+        return False
+    return any(name in reading.values and name not in reading.flags for name in watch.condition.measures)
+
+
+def calm_before(watch: Watch, readings: Sequence[Reading], before: datetime) -> datetime | None:
+    """The last moment before ``before`` after which the rule remembers nothing, or ``None`` if these do not tell."""
+    passed: datetime | None = None
+    for reading in reversed(readings):
+        if reading.at >= before or reading.at == passed or not concerns(watch, reading):
+            continue
+        if _is_calm(watch, reading):
+            return reading.at
+        passed = reading.at
+    return None
+
+
+def calm_after(watch: Watch, readings: Sequence[Reading], after: datetime) -> datetime | None:
+    """The first moment after ``after`` at which the rule remembers nothing, or ``None`` if these do not tell.
+
+    Of several readings of one moment the last decides, so that moment counts only once a later one is seen.
+    """
+    calm: datetime | None = None
+    for reading in readings:
+        if reading.at <= after:
+            continue
+        if calm is not None and reading.at > calm:
+            return calm
+        if concerns(watch, reading):
+            calm = reading.at if _is_calm(watch, reading) else None
+    return None
+
+
+def replay(
+    plan: Plan, watch: Watch, readings: Iterable[Reading], device_id: int, span: Span, horizon: datetime
+) -> tuple[list[AlertChange], RuleTrack | None]:
+    """Judge a span in order; return its alerts, and what the rule remembers at the end.
+
+    ``readings`` are in order and cover the span. ``horizon`` is how far the clock had decided before: a hold that ended
+    by then fires, a later one is the ticker's.
+    """
+    alone = Plan((watch,), {watch.key: watch}, {}, (), plan.validity, plan.rules)
+    tracks = Tracks()
+    steps: list[Transition] = []
+    for reading in readings:
+        if span.after is not None and reading.at <= span.after:
+            continue
+        if span.until is not None and reading.at > span.until:
+            break
+        if concerns(watch, reading):
+            steps += judge(alone, tracks, reading, _UNHEARD)
+    if span.until is None:
+        elapse_holds(alone, tracks, device_id, horizon, steps)
+    return fold(steps), tracks.rules.get(watch.key)
+
+
+def compare(
+    changes: Iterable[AlertChange], stood: Iterable[Stood], rule: tuple[int, str], late: Sequence[Position]
+) -> Amendment:
+    """Compare the alerts of a span judged in order with those that stood; say what must change.
+
+    ``rule`` is (device, rule key), ``late`` the late readings, in order, at least one.
+    """
+    amended = Amendment()
+    left = {alert.onset: alert for alert in stood}
+    for change in changes:
+        was = left.pop(change.key[2], None)
+        if was is None:
+            amended.transitions += change.steps
+            amended.retrospective.add(change.key)
+        else:
+            _amend(amended, change, was)
+    for was in left.values():
+        if was.standing is Standing.UPHELD:
+            amended.contradictions.append(Contradiction((*rule, was.onset), _witness(was, late)))
+    return amended
+
+
+def _amend(amended: Amendment, change: AlertChange, was: Stood) -> None:
+    firing, fired = change.state is AlertState.FIRING, was.state is AlertState.FIRING
+    upheld = was.standing is Standing.UPHELD
+    if firing and not (fired and upheld):
+        amended.transitions += change.steps
+    elif firing and was.severity is not change.severity:
+        step = Step.ROSE if change.severity < was.severity else Step.FELL
+        amended.transitions.append(change.evidence._replace(step=step))
+    elif not firing and fired and upheld:
+        amended.transitions.append(change.steps[-1])
+    fired_at = change.steps[0].at
+    if not upheld or (was.fired_at, was.cleared_at, was.peak) != (fired_at, change.cleared_at, change.peak):
+        amended.corrections.append(Correction(change.key, fired_at, change.cleared_at, change.peak))
+
+
+def _witness(was: Stood, late: Sequence[Position]) -> Position:
+    """The late reading that speaks against an alert: the last one by the time it fired, else the first of all."""
+    before = [position for position in late if position.at <= was.fired_at]
+    return before[-1] if before else late[0]
+
+
+def _is_calm(watch: Watch, reading: Reading) -> bool:
+    values = reading.values
+    if reading.flags:
+        values = {name: value for name, value in values.items() if name not in reading.flags}
+    judged = watch.condition.judge(values)
+    return judged is not None and all(verdict is Verdict.GOOD for verdict in judged[1])

@@ -1,0 +1,85 @@
+"""Under pressure: a database that is blocked and a broker that is away end neither the connection nor the worker."""
+
+import asyncio
+import itertools
+import os
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from tests.support.brokers import Broker
+from tests.support.ingest import ingesting
+from tests.support.publishing import body, publish, topic, until
+from tests.support.registered import register
+from tests.support.secure import listening
+
+KEEPALIVE_S = int(os.environ.get("STREETWARDEN_TEST_KEEPALIVE_S", "3"))
+"""The service's own is 30: with STREETWARDEN_TEST_KEEPALIVE_S=30 the database stays blocked for 48 s."""
+NOW = datetime.now(UTC)
+
+
+@asynccontextmanager
+async def blocked(pool: Any) -> AsyncGenerator[None, None]:
+    """Nobody can store a reading until the test leaves."""
+    async with pool.acquire() as connection, connection.transaction():
+        await connection.execute("LOCK TABLE reading IN ACCESS EXCLUSIVE MODE")
+        yield
+
+
+def message(number: int) -> tuple[str, bytes]:
+    return topic("PR-1"), body(NOW - timedelta(hours=1) + timedelta(seconds=number), number, tilt_deg=1.0)
+
+
+async def require_each_once(pool: Any, count: int) -> None:
+    await until(lambda: pool.fetchval("SELECT count(*) >= $1 FROM reading", count), 90)
+    rows = await pool.fetch("SELECT seq, count(*) AS times FROM reading GROUP BY seq")
+    assert {row["seq"]: row["times"] for row in rows} == dict.fromkeys(range(1, count + 1), 1)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(240)
+async def test_a_blocked_database_does_not_end_the_connection(pool: Any, mosquitto: Broker) -> None:
+    """The broker hangs up after one and a half keepalives without a word: the socket must be served all the time."""
+    await register(pool, "PR-1")
+    async with ingesting(pool, mosquitto.url) as ingest:
+        subscriber = ingest.subscriber
+        # Nothing but the keepalive itself may keep it up: no heartbeats. The next connection has both.
+        subscriber._options = replace(subscriber._options, keepalive_s=KEEPALIVE_S, heartbeats={})
+        subscriber._end("for the test: with another keepalive")
+        generation = subscriber._generation
+        async with asyncio.timeout(45):
+            while subscriber._generation == generation or not subscriber.connected:  # noqa: ASYNC110  # told by nobody
+                await asyncio.sleep(0.02)
+        generation = subscriber._generation
+        async with blocked(pool):
+            await publish(mosquitto, *(message(number) for number in range(1, 201)))
+            await asyncio.sleep(1.6 * KEEPALIVE_S)
+            assert subscriber.connected
+            assert subscriber.outstanding >= 200
+        await require_each_once(pool, 200)
+        assert subscriber._generation == generation
+
+
+async def test_a_broker_that_is_away_is_asked_less_and_less_often(mosquitto: Broker) -> None:
+    async with listening(mosquitto.url, client_id="patient") as there:
+        await there.stands()
+        await asyncio.to_thread(mosquitto.stop)
+        times: list[float] = []
+        loop = asyncio.get_running_loop()
+        async with asyncio.timeout(60):
+            while len(times) < 6:
+                if len(there.lost) > len(times):
+                    times.append(loop.time())
+                await asyncio.sleep(0.005)
+        await asyncio.to_thread(mosquitto.start)
+        gaps = [later - earlier for earlier, later in itertools.pairwise(times)]
+        # Doubled each time, and each time by chance between half and one and a half of it.
+        assert gaps[-1] > 2 * min(gaps[:2]), gaps
+        async with asyncio.timeout(60):
+            while len(there.connected) < 2:  # noqa: ASYNC110  # the subscriber tells by callback
+                await asyncio.sleep(0.02)
+        assert there.connected[-1].session_present
