@@ -225,7 +225,6 @@ def test_a_fault_is_injected_into_a_registered_device(
             ("play", "--scenario", "festival", "--speed", "2", "--sim-clock", TO_COME),
             "leave out --speed",
         ),
-        (("play", "--scenario", "festival", "--mqtt-url", "mqtts://127.0.0.1:1"), "without TLS"),
         (("play", "--scenario", "festival", "--mqtt-url", "mqtt://127.0.0.1:1", "--start", "now"), "no MQTT broker"),
         (("inject", "--device", "nobody", "--fault", "opened"), "knows no device 'nobody'"),
         (("inject", "--device", "bin-000001", "--fault", "melted"), "there is no fault 'melted'"),

@@ -64,6 +64,16 @@ def test_the_simulator_is_acknowledged_to_the_last_message(broker: SecureBroker,
     assert told["outstanding"] == 0
 
 
+def test_a_scenario_is_acknowledged_to_the_last_message(broker: SecureBroker, tmp_path: Path) -> None:
+    city, summary = tmp_path / "city", tmp_path / "summary.json"
+    assert run("", {}, "simulators", "city", "--devices", "100", "--out", str(city), "--quiet").returncode == 0
+    played = ("--scenario", "quiet-day", "--duration", "6h", "--speed", "20000", "--quiet", "--json", str(summary))
+    done = run(broker.url("tls"), trust(broker), "simulators", "play", "--run", str(city), *played)
+    assert done.returncode == 0, done.stderr
+    told = json.loads(summary.read_text())
+    assert told["acknowledged"] == told["sent"] > 500
+
+
 @pytest.mark.parametrize("command", [("simulators.load", "--count", "1"), ("simulators", "run", "--devices", "1")])
 def test_what_fails_is_one_sentence_without_the_password(broker: SecureBroker, command: tuple[str, ...]) -> None:
     for listener, files, wanted in (

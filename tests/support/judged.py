@@ -108,7 +108,8 @@ class _Timers:
             heapq.heappush(self._queue, (judged.timer, number))
 
     def elapse(self, until: datetime) -> None:
-        while self._queue and self._queue[0][0] <= until:
+        """Look at what was due before; what comes in at one moment is heard before the clock is asked."""
+        while self._queue and self._queue[0][0] < until:
             due, number = heapq.heappop(self._queue)
             judged = self._devices[number]
             judged.take(tick(judged.plan, judged.tracks, number, due, judged.hearing(self._start, due)), due)
