@@ -1,4 +1,4 @@
-"""Under pressure: a database that is blocked and a broker that is away end neither the connection nor the worker."""
+"""Under pressure: a database that is blocked, a broker that is away; memory stays bounded and nothing is lost."""
 
 import asyncio
 import itertools
@@ -11,12 +11,15 @@ from typing import Any
 
 import pytest
 
+from service.ingest import Ingest
+from service.settings import Settings
 from tests.support.brokers import Broker
 from tests.support.ingest import ingesting
-from tests.support.publishing import body, publish, topic, until
+from tests.support.publishing import balance, body, publish, topic, until
 from tests.support.registered import register
 from tests.support.secure import listening
 
+MIB = 1024 * 1024
 KEEPALIVE_S = int(os.environ.get("STREETWARDEN_TEST_KEEPALIVE_S", "3"))
 """The service's own is 30: with STREETWARDEN_TEST_KEEPALIVE_S=30 the database stays blocked for 48 s."""
 NOW = datetime.now(UTC)
@@ -30,14 +33,23 @@ async def blocked(pool: Any) -> AsyncGenerator[None, None]:
         yield
 
 
-def message(number: int) -> tuple[str, bytes]:
-    return topic("PR-1"), body(NOW - timedelta(hours=1) + timedelta(seconds=number), number, tilt_deg=1.0)
+def message(number: int, pad: int = 0) -> tuple[str, bytes]:
+    reading = body(NOW - timedelta(hours=1) + timedelta(seconds=number), number, tilt_deg=1.0)
+    return topic("PR-1"), reading[:-1] + b', "pad": "' + b"x" * pad + b'"}'
 
 
 async def require_each_once(pool: Any, count: int) -> None:
     await until(lambda: pool.fetchval("SELECT count(*) >= $1 FROM reading", count), 90)
     rows = await pool.fetch("SELECT seq, count(*) AS times FROM reading GROUP BY seq")
     assert {row["seq"]: row["times"] for row in rows} == dict.fromkeys(range(1, count + 1), 1)
+
+
+async def drained(ingest: Ingest) -> bool:
+    return ingest.subscriber.outstanding == 0
+
+
+async def stands(ingest: Ingest, generation: int) -> bool:
+    return ingest.subscriber.connected and ingest.subscriber._generation >= generation
 
 
 @pytest.mark.slow
@@ -83,3 +95,50 @@ async def test_a_broker_that_is_away_is_asked_less_and_less_often(mosquitto: Bro
             while len(there.connected) < 2:  # noqa: ASYNC110  # the subscriber tells by callback
                 await asyncio.sleep(0.02)
         assert there.connected[-1].session_present
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize(("name", "protocol"), [("mosquitto", "3"), ("mosquitto", "5"), ("embedded_broker", "3")])
+async def test_a_full_inbox_leaves_the_rest_with_the_broker_and_loses_nothing(
+    pool: Any, request: pytest.FixtureRequest, name: str, protocol: Any
+) -> None:
+    broker: Broker = request.getfixturevalue(name)
+    await register(pool, "PR-1")
+    count, pad, largest = 200, 30_000, 0  # six times the cap
+    settings = Settings(inbox_max_bytes=MIB, mqtt_protocol=protocol)
+    async with ingesting(pool, broker.url, settings) as ingest:
+        subscriber = ingest.subscriber
+        subscriber._options = replace(subscriber._options, full_patience_s=1.5, heartbeats={})
+
+        async def watch() -> None:
+            nonlocal largest
+            while True:
+                largest = max(largest, subscriber._outstanding_bytes)
+                await asyncio.sleep(0)
+
+        watching = asyncio.create_task(watch())
+        async with blocked(pool):
+            await publish(broker, *(message(number, pad) for number in range(1, count + 1)))
+            async with asyncio.timeout(20):
+                while subscriber.connected:  # noqa: ASYNC110  # the broker sends when it likes
+                    await asyncio.sleep(0.02)
+            generation = subscriber._generation
+            await asyncio.sleep(1.0)
+            assert subscriber._generation == generation, "it came back before there was room"
+        await require_each_once(pool, count)
+        watching.cancel()
+        # One message above the cap, and one heartbeat that a read may bring along.
+        assert MIB < largest < MIB + 2 * (pad + 2_000)
+        assert subscriber._generation == generation + 1, "reading stops at the cap; what is settled makes room"
+        # All was acknowledged to the connection that stands: the next one brings nothing again.
+        await until(lambda: drained(ingest))
+        before = (await balance(pool))["redelivered"]
+        assert before >= 1
+        subscriber._end("for the test: whether anything comes again")
+        await until(lambda: stands(ingest, generation + 2))
+        await publish(broker, message(count + 1))
+        await require_each_once(pool, count + 1)
+        counts = await balance(pool)
+        assert counts["redelivered"] == before
+        assert counts["accepted"] == counts["stored"] == count + 1
+        assert counts["quarantined"] == counts["duplicate"] == 0
