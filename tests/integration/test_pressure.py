@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from ingest.mqtt import Subscriber
 from service.ingest import Ingest
 from service.settings import Settings
 from tests.support.brokers import Broker
@@ -23,6 +24,24 @@ MIB = 1024 * 1024
 KEEPALIVE_S = int(os.environ.get("STREETWARDEN_TEST_KEEPALIVE_S", "3"))
 """The service's own is 30: with STREETWARDEN_TEST_KEEPALIVE_S=30 the database stays blocked for 48 s."""
 NOW = datetime.now(UTC)
+
+
+def generation_of(subscriber: Subscriber) -> int:
+    return subscriber._generation  # pyright: ignore[reportPrivateUsage]  # which connection it is, told by nobody
+
+
+def bytes_in_hand(subscriber: Subscriber) -> int:
+    return subscriber._outstanding_bytes  # pyright: ignore[reportPrivateUsage]  # what the cap is about
+
+
+def hang_up(subscriber: Subscriber) -> None:
+    subscriber._end("for the test")  # pyright: ignore[reportPrivateUsage]  # as if the connection had broken
+
+
+def change(subscriber: Subscriber, **options: Any) -> None:
+    """For its next connection; the settings have no names for these."""
+    changed = replace(subscriber._options, **options)  # pyright: ignore[reportPrivateUsage]  # none of the settings
+    subscriber._options = changed  # pyright: ignore[reportPrivateUsage]  # none of the settings
 
 
 @asynccontextmanager
@@ -49,7 +68,7 @@ async def drained(ingest: Ingest) -> bool:
 
 
 async def stands(ingest: Ingest, generation: int) -> bool:
-    return ingest.subscriber.connected and ingest.subscriber._generation >= generation
+    return ingest.subscriber.connected and generation_of(ingest.subscriber) >= generation
 
 
 @pytest.mark.slow
@@ -60,20 +79,20 @@ async def test_a_blocked_database_does_not_end_the_connection(pool: Any, mosquit
     async with ingesting(pool, mosquitto.url) as ingest:
         subscriber = ingest.subscriber
         # Nothing but the keepalive itself may keep it up: no heartbeats. The next connection has both.
-        subscriber._options = replace(subscriber._options, keepalive_s=KEEPALIVE_S, heartbeats={})
-        subscriber._end("for the test: with another keepalive")
-        generation = subscriber._generation
+        change(subscriber, keepalive_s=KEEPALIVE_S, heartbeats={})
+        hang_up(subscriber)
+        generation = generation_of(subscriber)
         async with asyncio.timeout(45):
-            while subscriber._generation == generation or not subscriber.connected:  # noqa: ASYNC110  # told by nobody
+            while generation_of(subscriber) == generation or not subscriber.connected:  # noqa: ASYNC110  # told by nobody
                 await asyncio.sleep(0.02)
-        generation = subscriber._generation
+        generation = generation_of(subscriber)
         async with blocked(pool):
             await publish(mosquitto, *(message(number) for number in range(1, 201)))
             await asyncio.sleep(1.6 * KEEPALIVE_S)
             assert subscriber.connected
             assert subscriber.outstanding >= 200
         await require_each_once(pool, 200)
-        assert subscriber._generation == generation
+        assert generation_of(subscriber) == generation
 
 
 async def test_a_broker_that_is_away_is_asked_less_and_less_often(mosquitto: Broker) -> None:
@@ -108,12 +127,12 @@ async def test_a_full_inbox_leaves_the_rest_with_the_broker_and_loses_nothing(
     settings = Settings(inbox_max_bytes=MIB, mqtt_protocol=protocol)
     async with ingesting(pool, broker.url, settings) as ingest:
         subscriber = ingest.subscriber
-        subscriber._options = replace(subscriber._options, full_patience_s=1.5, heartbeats={})
+        change(subscriber, full_patience_s=1.5, heartbeats={})
 
         async def watch() -> None:
             nonlocal largest
             while True:
-                largest = max(largest, subscriber._outstanding_bytes)
+                largest = max(largest, bytes_in_hand(subscriber))
                 await asyncio.sleep(0)
 
         watching = asyncio.create_task(watch())
@@ -122,19 +141,19 @@ async def test_a_full_inbox_leaves_the_rest_with_the_broker_and_loses_nothing(
             async with asyncio.timeout(20):
                 while subscriber.connected:  # noqa: ASYNC110  # the broker sends when it likes
                     await asyncio.sleep(0.02)
-            generation = subscriber._generation
+            generation = generation_of(subscriber)
             await asyncio.sleep(1.0)
-            assert subscriber._generation == generation, "it came back before there was room"
+            assert generation_of(subscriber) == generation, "it came back before there was room"
         await require_each_once(pool, count)
         watching.cancel()
         # One message above the cap, and one heartbeat that a read may bring along.
         assert MIB < largest < MIB + 2 * (pad + 2_000)
-        assert subscriber._generation == generation + 1, "reading stops at the cap; what is settled makes room"
+        assert generation_of(subscriber) == generation + 1, "reading stops at the cap; what is settled makes room"
         # All was acknowledged to the connection that stands: the next one brings nothing again.
         await until(lambda: drained(ingest))
         before = (await balance(pool))["redelivered"]
         assert before >= 1
-        subscriber._end("for the test: whether anything comes again")
+        hang_up(subscriber)
         await until(lambda: stands(ingest, generation + 2))
         await publish(broker, message(count + 1))
         await require_each_once(pool, count + 1)
