@@ -75,6 +75,8 @@ class SubscriberOptions:
     receive_maximum: int = 2000
     """Messages outstanding at once (MQTT 5 Receive Maximum)."""
     inbox_max_bytes: int = 64 * 1024 * 1024
+    full_patience_s: float = 10.0
+    """How long a full inbox may stay unread before it disconnects; well below the keepalive, whose answers wait too."""
     heartbeat_s: float = 1.0
     keepalive_s: int = 30
 

@@ -1,8 +1,9 @@
 """The MQTT subscriber: paho driven by the event loop, a bounded inbox, acknowledgement only when told.
 
-The socket is always read while connected, or the keepalive would die. What is outstanding is bounded by Receive
-Maximum (MQTT 5) or by the broker's window (3.1.1); a cap in bytes disconnects, keeps the session, and comes back when
-the backlog is worked off.
+The socket is read while connected, or the keepalive would die. What is outstanding is bounded by Receive Maximum
+(MQTT 5) or by the broker's window (3.1.1), and by a cap in bytes. At the cap reading stops at once, but the connection
+stays a while for acknowledgements: what is settled without one comes again, and would fill the inbox again for ever. If
+the backlog does not ease, it disconnects, keeps the session, and comes back when half is worked off.
 """
 
 import asyncio
@@ -25,7 +26,7 @@ from domain.errors import RefusedError
 from domain.instants import to_micros
 from ingest.broker import Connected, Protocol, SubscriberOptions
 from ingest.delivery import Delivery
-from ingest.session_client import connect, make_client
+from ingest.session_client import connect, make_client, properties_as_text, unwatch
 from ingest.tls import explain, explain_silence
 
 _READS_PER_WAKE: Final = 500
@@ -62,6 +63,8 @@ class Subscriber:
         self._inbox: deque[Delivery] = deque()
         self._in_hand: dict[int, Delivery] = {}
         self._outstanding_bytes = 0
+        self._full: asyncio.TimerHandle | None = None
+        """Set while nothing is read because the inbox is full: ends the connection when its time is up."""
         self._arrived = asyncio.Event()
         self._eased = asyncio.Event()
         self._ended: asyncio.Future[str] | None = None
@@ -124,6 +127,8 @@ class Subscriber:
                 client.ack(delivery.packet_id, 1)
         if self._outstanding_bytes < self._options.inbox_max_bytes // 2:
             self._eased.set()
+            if self._full is not None and client is not None:
+                self._read_again(client, self._full)
 
     # --- the connection -------------------------------------------------------------------------------------------
 
@@ -156,7 +161,11 @@ class Subscriber:
             # Name resolution and connecting block, so they run beside the loop; paho is used from one thread at a time.
             await loop.run_in_executor(None, self._open, client)
             opened = True
-            await asyncio.wait({ended, answered}, timeout=_CONNACK_WITHIN_S, return_when=asyncio.FIRST_COMPLETED)
+            heard = -1
+            while not (ended.done() or answered.done()) and (self._full or heard != self._received):
+                # What a kept session holds may come before the answer, and fill the inbox.
+                heard = self._received
+                await asyncio.wait({ended, answered}, timeout=_CONNACK_WITHIN_S, return_when=asyncio.FIRST_COMPLETED)
             if answered.done():
                 stood = True
                 async with asyncio.TaskGroup() as group:
@@ -167,7 +176,8 @@ class Subscriber:
                     misc.cancel()
             elif ended.done():
                 why = ended.result()
-                if "refused" not in why:
+                stood = self._full is not None
+                if not stood and "refused" not in why:
                     why = explain_silence(why, self._last_words, str(broker), broker.tls)
             else:
                 why = f"the broker at {broker} accepted the connection but said nothing"
@@ -200,7 +210,7 @@ class Subscriber:
             loop.call_soon_threadsafe(self._add_reader, client, sock)
 
         def unregister_read(_client: paho.Client, _data: Any, sock: Any) -> None:
-            self._remove(loop, sock)
+            unwatch(loop, sock)
 
         def register_write(_client: paho.Client, _data: Any, sock: Any) -> None:
             loop.call_soon_threadsafe(self._add_writer, client, sock)
@@ -234,16 +244,9 @@ class Subscriber:
         client.loop_write()
         self._readable(client)
 
-    @staticmethod
-    def _remove(loop: asyncio.AbstractEventLoop, sock: Any) -> None:
-        descriptor = sock.fileno()
-        if descriptor >= 0:
-            loop.remove_reader(descriptor)
-            loop.remove_writer(descriptor)
-
     def _readable(self, client: paho.Client) -> None:
         """Read what the socket holds. paho reads one packet a call; stop when a call brought no message."""
-        if client is not self._client:
+        if client is not self._client or self._full:
             return
         decrypted = self._decrypted
         for _ in range(_READS_PER_WAKE):
@@ -251,7 +254,7 @@ class Subscriber:
             if client.loop_read() != MQTTErrorCode.MQTT_ERR_SUCCESS:
                 self._end("the connection to the broker broke")
                 return
-            if self._received == before and (decrypted is None or not decrypted()):
+            if self._full or (self._received == before and (decrypted is None or not decrypted())):
                 return
         if decrypted is not None and decrypted():
             # The socket may stay silent although there is more: give the others a turn, then go on.
@@ -260,7 +263,7 @@ class Subscriber:
     def _message_hook(self, generation: int) -> Callable[[paho.Client, Any, paho.MQTTMessage], None]:
         """The callback for one connection's messages, its generation bound in."""
 
-        def arrived(_client: paho.Client, _data: Any, message: paho.MQTTMessage) -> None:
+        def arrived(client: paho.Client, _data: Any, message: paho.MQTTMessage) -> None:
             self._received += 1
             packet_id = message.mid if message.qos else 0
             payload = bytes(message.payload)
@@ -273,16 +276,31 @@ class Subscriber:
                 return
             delivery = Delivery(topic, payload, self._clock.now(), packet_id, message.dup, generation)
             if message.properties is not None:
-                delivery.tell_properties = partial(_properties, message.properties)
+                delivery.tell_properties = partial(properties_as_text, message.properties)
             if packet_id:
                 self._in_hand[packet_id] = delivery
             self._outstanding_bytes += delivery.size
             self._inbox.append(delivery)
             self._arrived.set()
-            if self._outstanding_bytes > self._options.inbox_max_bytes:
-                self._end("the inbox is full: disconnected until the backlog is settled; the session stays")
+            if self._outstanding_bytes > self._options.inbox_max_bytes and self._full is None:
+                self._stop_reading(client)
 
         return arrived
+
+    def _stop_reading(self, client: paho.Client) -> None:
+        loop, sock = asyncio.get_running_loop(), client.socket()
+        if sock is not None:
+            loop.remove_reader(sock.fileno())
+        why = "the inbox is full: disconnected until the backlog is settled; the session stays"
+        self._full = loop.call_later(self._options.full_patience_s, self._end, why)
+
+    def _read_again(self, client: paho.Client, full: asyncio.TimerHandle) -> None:
+        sock = client.socket()  # none if an acknowledgement has just found the connection broken
+        if sock is not None and full.when() > asyncio.get_running_loop().time():
+            full.cancel()
+            self._full = None
+            self._add_reader(client, sock)
+            self._readable(client)  # under TLS nobody tells of what is decrypted already
 
     def _connect_answered(
         self, client: paho.Client, _data: Any, flags: paho.ConnectFlags, reason: ReasonCode, _props: Properties | None
@@ -354,7 +372,7 @@ class Subscriber:
     def _close(self, client: paho.Client) -> None:
         sock = client.socket()
         if sock is not None:
-            self._remove(asyncio.get_running_loop(), sock)
+            unwatch(asyncio.get_running_loop(), sock)
         # Nothing of this client may call us any more: the next one is soon in its place.
         client.on_disconnect = client.on_message = client.on_connect = client.on_subscribe = None
         client.on_unsubscribe = None
@@ -362,7 +380,9 @@ class Subscriber:
         client.disconnect()
         if sock is not None:
             sock.close()
-        self._client = self._decrypted = None
+        if self._full is not None:
+            self._full.cancel()
+        self._client = self._decrypted = self._full = None
 
     async def _misc(self, client: paho.Client) -> None:
         while True:
@@ -378,9 +398,3 @@ class Subscriber:
             for topic in self._options.heartbeats:
                 client.publish(topic, stamp, qos=1)
             await asyncio.sleep(self._options.heartbeat_s)
-
-
-def _properties(properties: Properties) -> dict[str, str] | None:
-    """MQTT 5 properties as text; ``None`` where there are none."""
-    told: dict[str, Any] = properties.json()  # type: ignore[no-untyped-call]  # paho leaves it untyped
-    return {name: str(value) for name, value in told.items()} or None

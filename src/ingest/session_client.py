@@ -1,6 +1,7 @@
 """The paho client of one session that the broker keeps for ever: how it is made and how it connects."""
 
-from typing import Final
+import asyncio
+from typing import Any, Final
 
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
@@ -47,3 +48,17 @@ def connect(client: paho.Client, options: SubscriberOptions, protocol: Protocol)
         client.connect(broker.host, broker.port, options.keepalive_s, clean_start=False, properties=properties)
     else:
         client.connect(broker.host, broker.port, options.keepalive_s)
+
+
+def properties_as_text(properties: Properties) -> dict[str, str] | None:
+    """MQTT 5 properties as text; ``None`` where there are none."""
+    told: dict[str, Any] = properties.json()  # type: ignore[no-untyped-call]  # paho leaves it untyped
+    return {name: str(value) for name, value in told.items()} or None
+
+
+def unwatch(loop: asyncio.AbstractEventLoop, sock: Any) -> None:
+    """Let the loop forget a socket, also one that is closed already."""
+    descriptor = sock.fileno()
+    if descriptor >= 0:
+        loop.remove_reader(descriptor)
+        loop.remove_writer(descriptor)
