@@ -68,6 +68,15 @@ def judge(plan: Plan, tracks: Tracks, reading: Reading, hearing: Hearing) -> lis
     return steps
 
 
+def hear(plan: Plan, tracks: Tracks, reading: Reading, hearing: Hearing) -> list[Transition]:
+    """Let a reading that is not judged end the silences that fire: whatever it says, the device was heard."""
+    steps: list[Transition] = []
+    for silence in plan.silences:
+        if silence.key in tracks.silences:
+            _end_silence(tracks, silence, reading, hearing, steps)
+    return steps
+
+
 def tick(plan: Plan, tracks: Tracks, device_id: int, now: datetime, hearing: Hearing) -> list[Transition]:
     """Let the clock decide what was due up to ``now``: holds that elapsed, silences that became too long."""
     steps: list[Transition] = []

@@ -41,6 +41,7 @@ class Stood(NamedTuple):
     peak: Severity
     fired_at: datetime
     cleared_at: datetime | None
+    has_ticket: bool = False
 
 
 class Correction(NamedTuple):
@@ -49,6 +50,7 @@ class Correction(NamedTuple):
     key: AlertKey
     fired_at: datetime
     cleared_at: datetime | None
+    """``None``: its steps tell."""
     peak: Severity
 
 
@@ -166,16 +168,22 @@ def compare(
 def _amend(amended: Amendment, change: AlertChange, was: Stood) -> None:
     firing, fired = change.state is AlertState.FIRING, was.state is AlertState.FIRING
     upheld = was.standing is Standing.UPHELD
-    if firing and not (fired and upheld):
+    stood = fired and upheld
+    graver = change.peak < was.peak and not was.has_ticket
+    if firing and not stood:
+        amended.transitions += change.steps
+    elif graver and upheld:
+        # It may ask for the ticket that it did not have: all its steps speak, as if it were seen for the first time.
         amended.transitions += change.steps
     elif firing and was.severity is not change.severity:
         step = Step.ROSE if change.severity < was.severity else Step.FELL
         amended.transitions.append(change.evidence._replace(step=step))
-    elif not firing and fired and upheld:
+    elif stood and not firing:
         amended.transitions.append(change.steps[-1])
     fired_at = change.steps[0].at
     if not upheld or (was.fired_at, was.cleared_at, was.peak) != (fired_at, change.cleared_at, change.peak):
-        amended.corrections.append(Correction(change.key, fired_at, change.cleared_at, change.peak))
+        cleared_at = None if stood else change.cleared_at
+        amended.corrections.append(Correction(change.key, fired_at, cleared_at, change.peak))
 
 
 def _witness(was: Stood, late: Sequence[Position]) -> Position:

@@ -23,16 +23,20 @@ class Amended:
     contradicted: list[Contradicted] = field(default_factory=list[Contradicted])
     corrected_tickets: set[int] = field(default_factory=set[int])
 
-    async def mark_tickets(self, connection: Executor, joined: Iterable[int], now: datetime) -> None:
+    @property
+    def tickets(self) -> set[int]:
+        """Those behind whose alerts something was changed."""
+        return {one.ticket_id for one in self.contradicted if one.ticket_id is not None} | self.corrected_tickets
+
+    async def mark_tickets(self, connection: Executor, now: datetime) -> None:
         """Let tickets that have only contradicted alerts wait for a person, and record why."""
+        if not self.tickets:
+            return
         against: dict[int, list[Contradicted]] = {}
         for one in self.contradicted:
             if one.ticket_id is not None:
                 against.setdefault(one.ticket_id, []).append(one)
-        touched = {*against, *self.corrected_tickets}
-        if not touched:
-            return
-        await mark_reviews(connection, sorted({*touched, *joined}))
+        await mark_reviews(connection, sorted(self.tickets))
         moves = [(ticket, Move.CONTRADICTED, _detail(against[ticket])) for ticket in sorted(against)]
         if moves:
             await append_moves(connection, moves, now)

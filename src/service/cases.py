@@ -15,7 +15,7 @@ from service.known import Known
 from store.alerts import AlertSetting, SavedAlert, clear_alerts, join_tickets, save_alerts, tell
 from store.connection import Executor, Pool
 from store.rule_revisions import Revision, revision_ids, revision_of
-from store.tickets import TicketChange, TicketNews, TicketWish, append_moves, change_tickets, open_or_join
+from store.tickets import TicketChange, TicketNews, TicketWish, append_moves, change_tickets, lock_tickets, open_or_join
 from tickets.decide import Consequence, Demand, Release, Rise, Stand, decide
 
 
@@ -51,6 +51,8 @@ class Cases:
         orphans = [change for change in changes if change.key[1] not in known[change.key[0]].plan.rules]
         saved: dict[AlertKey, SavedAlert] = {}
         follows: list[Demand | Rise | Release] = []
+        # Before the steps: what the batch's fresh readings did comes after what late ones change.
+        amended = await amend(connection, amendment, now)
         if ruled:
             saved |= await self._save(connection, ruled, known, now, amendment.retrospective)
         if orphans:
@@ -60,7 +62,6 @@ class Cases:
         for change in ruled:
             stand = _stand(known[change.key[0]], saved.get(change.key))
             follows += decide(change, _consequence(_rule(change, known)), stand)
-        amended = await amend(connection, amendment, now)
         for one in amended.contradicted:
             saved[one.key] = SavedAlert(one.id, one.ticket_id)
             if one.fired and one.ticket_id is not None:
@@ -110,15 +111,20 @@ class Cases:
         owner = {key: one.ticket_id for key, one in saved.items() if one.ticket_id is not None}
         tickets: dict[Subject, int] = {}
         news: list[TicketNews] = []
+        beside = {owner[one.alert] for one in follows if one.alert in owner and not isinstance(one, Demand)}
+        beside |= amended.tickets
         if demands:
             day = now.astimezone(self._zone).date()
-            beside = {owner[one.alert] for one in follows if one.alert in owner and not isinstance(one, Demand)}
             tickets, news = await open_or_join(connection, _wishes(demands), day, now, beside)
             await join_tickets(connection, {one.alert: tickets[one.subject] for one in demands})
-        await amended.mark_tickets(connection, tickets.values(), now)
+        else:
+            await lock_tickets(connection, beside)
+        await amended.mark_tickets(connection, now)
         opened = {one.id for one in news}
         owner |= {one.alert: tickets[one.subject] for one in demands}
         changes = _ticket_changes(follows, owner, opened)
+        for ticket in amended.tickets:
+            changes.setdefault(ticket, TicketChange()).amended = True
         if changes:
             news += await change_tickets(connection, changes, now)
         if news:

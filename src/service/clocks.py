@@ -25,6 +25,11 @@ def sample_clocks(streams: Iterable[Stream], parcels: Sequence[Parcel]) -> list[
                 sample = _sample(newest)
                 if sample is not None:
                     samples.append(sample)
+        elif stream.late:
+            # A clock that was set back: all it sends is late, and nothing of it is fresh.
+            sample = _sample(max(stream.late, key=lambda reading: reading.received_at))
+            if sample is not None:
+                samples.append(sample)
     for parcel in parcels:
         for device_id, ahead_s in parcel.ahead:
             day = parcel.delivery.received_at.astimezone(UTC).date()

@@ -87,6 +87,10 @@ class Flow:
             self.coverage = await load_coverage(connection, self._parts.worker)
         await self.hear_of_others()
 
+    def behind(self, now: datetime) -> timedelta:
+        """How old the last heartbeat of our own is that was committed; the oldest of all sources."""
+        return now - min((stretch.until for stretch in self.coverage.values()), default=now)
+
     async def hear_of_others(self) -> Stretches:
         """Ask how far the other workers have heard, and return how far all of them have."""
         async with self._parts.pool.acquire() as connection:
@@ -147,7 +151,7 @@ class Flow:
         streams, states = await self._lock(connection, parcels)
         book.open(parcels, states.values())
         await self._tell_new_from_known(connection, streams)
-        amendment, timers = await rejudge_late(connection, streams, now, self._parts.late_bound)
+        amendment, timers = await rejudge_late(connection, streams, self._parts.late_bound)
         transitions = self._judge(streams, heard_by_all(coverage, self.others), timers)
         await settle_told(connection, parcels, states)
         held = await quarantine(connection, parcels)

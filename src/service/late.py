@@ -24,9 +24,12 @@ from store.timers import Timer
 _FIRST_PAGE: Final = 32
 """Readings asked for at first on each side: the calm moment is nearly always the very next reading."""
 _PAGE_GROWS: Final = 8
+_LARGEST_PAGE: Final = 4_096
 _MOST_READ: Final = 20_000
-"""Readings of one device on one side at the most: two weeks of one a minute. A rule that was not calm for so long is
+"""Readings of one device at the most (and a page): two weeks of one a minute. A rule that was not calm for so long is
 left as it stands, and the log says so."""
+_MOST_AT_ONCE: Final = 100_000
+"""Readings of one batch at the most (and a page of each device): some seconds, well within a statement's time."""
 _DIGEST_LOWEST: Final = -(2**63)
 
 log = structlog.get_logger()
@@ -66,15 +69,15 @@ class _Stretch:
 
 
 async def rejudge_late(
-    connection: Executor, streams: Iterable[Stream], now: datetime, bound: timedelta
+    connection: Executor, streams: Iterable[Stream], bound: timedelta
 ) -> tuple[Amendment, list[Timer]]:
     """Judge again what late readings touch; change the tracks of the streams, and return what must be amended.
 
     The late readings are in storage, the fresh ones of the batch not yet: they are judged after this. A reading that
-    lies further back than ``bound`` is stored and changes no decision.
+    lay further back than ``bound`` when it was received is stored and changes no decision.
     """
     amended, timers = Amendment(), list[Timer]()
-    stretches = [stretch for stream in streams if stream.late and (stretch := _stretch(stream, now, bound))]
+    stretches = [stretch for stream in streams if stream.late and (stretch := _stretch(stream, bound))]
     if not stretches:
         return amended, timers
     await _read_alerts(connection, stretches, {s.stream.state.device_id: s.first for s in stretches})
@@ -94,10 +97,10 @@ async def rejudge_late(
     return amended, timers
 
 
-def _stretch(stream: Stream, now: datetime, bound: timedelta) -> _Stretch | None:
+def _stretch(stream: Stream, bound: timedelta) -> _Stretch | None:
     if stream.known.device.life_cycle is LifeCycle.SUSPENDED:
         return None
-    near = [reading for reading in stream.late if now - reading.at <= bound]
+    near = [reading for reading in stream.late if reading.received_at - reading.at <= bound]
     if len(near) < len(stream.late):
         too_late = len(stream.late) - len(near)
         log.info("late_not_judged", device=stream.known.device.name, readings=too_late, bound_days=bound.days)
@@ -137,11 +140,16 @@ def _may_begin(watch: Watch, reading: Reading) -> bool:
     return False
 
 
+def _all_read(stretches: Sequence[_Stretch]) -> bool:
+    """Whether a batch has read as much as it may; what has found no calm moment by then is left alone."""
+    return sum(len(stretch.readings) for stretch in stretches) > _MOST_AT_ONCE
+
+
 async def _read_readings(connection: Executor, stretches: Sequence[_Stretch]) -> None:
     """Read on both sides of the late readings until every rule has found its calm moment, or there is no more."""
     await _fill(connection, stretches)
     page = _FIRST_PAGE
-    while True:
+    while not _all_read(stretches):
         earlier = [stretch for stretch in stretches if stretch.wants_earlier()]
         later = [stretch for stretch in stretches if stretch.wants_later()]
         if not earlier and not later:
@@ -160,7 +168,7 @@ async def _read_readings(connection: Executor, stretches: Sequence[_Stretch]) ->
                 more = found[stretch.stream.state.device_id]
                 stretch.readings = stretch.readings + more
                 stretch.ended = len(more) < page
-        page *= _PAGE_GROWS
+        page = min(page * _PAGE_GROWS, _LARGEST_PAGE)
 
 
 async def _fill(connection: Executor, stretches: Sequence[_Stretch]) -> None:
@@ -169,7 +177,7 @@ async def _fill(connection: Executor, stretches: Sequence[_Stretch]) -> None:
     open_ = list(stretches)
     for stretch in open_:
         stretch.readings = []
-    while open_:
+    while open_ and not _all_read(stretches):
         bounds = [
             _place(stretch, stretch.readings[-1])
             if stretch.readings
@@ -186,7 +194,7 @@ async def _fill(connection: Executor, stretches: Sequence[_Stretch]) -> None:
             for stretch in open_
             if not stretch.ended and stretch.readings[-1].at <= stretch.last and len(stretch.readings) <= _MOST_READ
         ]
-        page *= _PAGE_GROWS
+        page = min(page * _PAGE_GROWS, _LARGEST_PAGE)
 
 
 def _place(stretch: _Stretch, reading: Reading) -> Bound:
@@ -213,7 +221,10 @@ def _rejudge_rule(stretch: _Stretch, watch: Watch, span: Span, tracks: Tracks) -
     stream = stretch.stream
     stood = [record for record in stretch.stood if record.rule == watch.key and _inside(record.onset, span)]
     present = revision_of(watch.key, stream.known.plan.rules[watch.key].as_data()).digest
-    if any(record.revision != present for record in stood):
+    # One that fires from before the span is not calm by the rule that raised it, whatever the present one says.
+    firing = [one for one in stretch.stood if one.rule == watch.key and one.state == AlertState.FIRING.value]
+    astray = span.until is None and any(one not in stood for one in firing)
+    if astray or any(record.revision != present for record in (*stood, *firing)):
         # Decided by the rule as it was then; the rule as it is now has no say in that.
         log.info("late_left_alone", device=stream.known.device.name, rule=watch.key, why="the rule has changed since")
         return None
@@ -242,7 +253,9 @@ def _horizon(stream: Stream, stood: Sequence[AlertRecord], tracks: Tracks, watch
     track = tracks.rules.get(watch.key)
     if track is not None and (fired := track.latest_fired) is not None:
         decided.append(from_micros(fired))
-    return max(decided)
+    horizon = max(decided)
+    # What is fresh in this batch has its say before the clock.
+    return min(horizon, stream.fresh[0].at) if stream.fresh else horizon
 
 
 def _stood(record: AlertRecord) -> Stood:
@@ -254,4 +267,5 @@ def _stood(record: AlertRecord) -> Stood:
         Severity(record.peak),
         record.fired_at,
         record.cleared_at,
+        record.has_ticket,
     )

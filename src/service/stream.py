@@ -12,7 +12,7 @@ from domain.coverage import Coverage
 from domain.device import LifeCycle
 from domain.instants import from_micros, to_micros
 from domain.reading import Position, Reading
-from rules.engine import Hearing, judge, next_hold_due, next_silence_due, uneventful
+from rules.engine import Hearing, hear, judge, next_hold_due, next_silence_due, uneventful
 from rules.tracks import Tracks, decode_tracks, encode_tracks
 from service.known import Known
 from service.parcel import Parcel
@@ -127,10 +127,7 @@ def judge_stream(stream: Stream, coverage: Mapping[str, Coverage]) -> tuple[list
     """Judge what is fresh, change the state, and say whether the ticker must look earlier than it would."""
     state = stream.state
     if not stream.fresh:
-        # Only known or late readings: it was heard all the same.
-        for reading, _ in stream.arrivals:
-            _hear(state, reading)
-        return [], None
+        return _only_hear(stream, coverage.get(stream.source))
     covered = coverage.get(stream.source)
     outcome: tuple[list[Transition], Timer | None] = ([], None)
     if stream.known.device.life_cycle is LifeCycle.SUSPENDED or _is_uneventful(stream, covered):
@@ -149,6 +146,23 @@ def judge_stream(stream: Stream, coverage: Mapping[str, Coverage]) -> tuple[list
     state.readings += len(stream.fresh)
     _merge(state, stream.fresh)
     return outcome
+
+
+def _only_hear(stream: Stream, covered: Coverage | None) -> tuple[list[Transition], Timer | None]:
+    """Only known or late readings: the device was heard all the same, and a silence that fires ends."""
+    state = stream.state
+    if state.tracks is None or not stream.tracks.silences or stream.known.device.life_cycle is LifeCycle.SUSPENDED:
+        for reading, _ in stream.arrivals:
+            _hear(state, reading)
+        return [], None
+    plan, tracks = stream.known.plan, stream.tracks
+    transitions: list[Transition] = []
+    for reading, _ in stream.arrivals:
+        transitions += hear(plan, tracks, reading, Hearing(state.heard_at, covered))
+        _hear(state, reading)
+    stream.keep_tracks()
+    silence_due = next_silence_due(plan, tracks, Hearing(state.heard_at, covered))
+    return transitions, None if silence_due is None else Timer(state.device_id, None, silence_due)
 
 
 def _hear(state: DeviceState, reading: Reading) -> None:

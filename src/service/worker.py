@@ -105,6 +105,7 @@ class Worker:
             except Exception as error:
                 if await self._committed(token):
                     # The COMMIT happened, only its answer was lost.
+                    await patiently(self._flow.start)
                     break
                 match failure_of(error):
                     case Failure.TRY_AGAIN:
@@ -154,7 +155,13 @@ class Worker:
         try:
             heard = await self._flow.hear_of_others()
             now = self._clock.now()
-            until = self._watermark.holds_until(heard, now, asyncio.get_running_loop().time())
+            until = self._watermark.holds_until(
+                heard,
+                now,
+                asyncio.get_running_loop().time(),
+                connected=self._subscriber.connected,
+                backlog=self._subscriber.outstanding > 0 and self._flow.behind(now) > self._bounds.heartbeat_slack,
+            )
             while until is not None and await self._ticker.look(now, heard, until):
                 if self._subscriber.outstanding:
                     # Messages first: they may decide what the clock would.

@@ -5,6 +5,7 @@ import signal
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 import structlog
@@ -16,6 +17,7 @@ from service.drains import drain_leftovers
 from service.ingest import refuse_mixed_time
 from service.member_processes import end, how_it_ended, start_own
 from service.neighbours import broker_address
+from service.patience import patiently
 from service.settings import Settings
 from store.connection import Pool
 from store.migrate import SchemaOutOfDateError, require_current_schema
@@ -55,10 +57,11 @@ async def run_workers(settings: Settings, database_url: str, mqtt_url: str) -> N
         StreetwardenError: the database or broker cannot be reached, or the schema is another.
     """
     await require_shared_subscription(settings, broker_address(settings, mqtt_url))
-    pool = await open_pool(database_url, application_name=f"{settings.client_id} parent", max_size=1)
+    name = f"{settings.client_id} parent"
+    pool = await patiently(partial(open_pool, database_url, application_name=name, max_size=1))
     try:
-        await require_current_schema(pool)
-        await refuse_mixed_time(pool, settings.clock())
+        await patiently(partial(require_current_schema, pool))
+        await patiently(partial(refuse_mixed_time, pool, settings.clock()))
         await _keep_all(_Parent(settings, pool, asyncio.Event()))
     finally:
         with suppress(TimeoutError):

@@ -39,7 +39,7 @@ ON CONFLICT (device_id, rule, onset) DO UPDATE SET
     peak = least(a.peak, excluded.peak),
     state = excluded.state,
     -- One that fires again from the same onset asks for a ticket anew: its former one resolved when it cleared.
-    ticket_id = CASE WHEN a.state = 'cleared' AND excluded.state = 'firing' THEN NULL ELSE a.ticket_id END,
+    ticket_id = CASE WHEN a.state = 'cleared' THEN NULL ELSE a.ticket_id END,
     cleared_at = excluded.cleared_at,
     value = CASE WHEN excluded.state = 'firing' THEN excluded.value ELSE a.value END,
     reading_at = CASE WHEN excluded.state = 'firing' THEN excluded.reading_at ELSE a.reading_at END,

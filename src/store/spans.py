@@ -31,6 +31,7 @@ class AlertRecord(NamedTuple):
     peak: int
     fired_at: datetime
     cleared_at: datetime | None
+    has_ticket: bool
     revision: str
     """Digest of the rule's form that raised it."""
 
@@ -50,7 +51,8 @@ _BEFORE: Final = _READ.format(condition="r.at <= n.at AND (r.at, r.digest) < (n.
 _AFTER: Final = _READ.format(condition="r.at >= n.at AND (r.at, r.digest) > (n.at, n.digest)", order="ASC")
 
 _STANDING: Final = """
-SELECT a.device_id, a.rule, a.onset, a.state, a.standing, a.severity, a.peak, a.fired_at, a.cleared_at, r.digest
+SELECT a.device_id, a.rule, a.onset, a.state, a.standing, a.severity, a.peak, a.fired_at, a.cleared_at,
+       a.ticket_id IS NOT NULL, r.digest
 FROM unnest($1::bigint[], $2::timestamptz[]) AS n(device_id, since)
 JOIN alert AS a ON a.device_id = n.device_id AND (a.onset >= n.since OR a.cleared_at >= n.since OR a.state = 'firing')
 JOIN rule_revision AS r ON r.id = a.revision_id

@@ -47,8 +47,8 @@ _CORRECT: Final = """
 WITH changed AS (
     UPDATE alert AS a
     SET standing = 'upheld', contradicted_at = NULL, contradicted_by_at = NULL, contradicted_by_digest = NULL,
-        fired_at = n.fired_at, peak = n.peak, cleared_at = n.cleared_at,
-        state = CASE WHEN n.cleared_at IS NULL THEN 'firing' ELSE 'cleared' END, changed = pg_current_xact_id()
+        fired_at = n.fired_at, peak = n.peak, cleared_at = coalesce(n.cleared_at, a.cleared_at),
+        changed = pg_current_xact_id()
     FROM unnest($1::bigint[], $2::text[], $3::timestamptz[], $4::timestamptz[], $5::timestamptz[], $6::smallint[])
         AS n(device_id, rule, onset, fired_at, cleared_at, peak)
     WHERE a.device_id = n.device_id AND a.rule = n.rule AND a.onset = n.onset
@@ -61,16 +61,14 @@ SELECT DISTINCT ticket_id FROM changed WHERE ticket_id IS NOT NULL
 """
 
 _REVIEW: Final = """
-UPDATE ticket AS t SET review = n.wanted, changed = pg_current_xact_id()
-FROM (
-    SELECT m.id, EXISTS (SELECT FROM alert AS a WHERE a.ticket_id = m.id AND a.standing = 'contradicted')
-           AND NOT EXISTS (SELECT FROM alert AS a WHERE a.ticket_id = m.id AND a.standing = 'upheld') AS wanted
-    FROM unnest($1::bigint[]) AS m(id)
-) AS n
-WHERE t.id = n.id AND t.review <> n.wanted
+UPDATE ticket AS t SET review = c.review, alerts = c.alerts, changed = pg_current_xact_id()
+FROM unnest($1::bigint[]) AS n(id)
+CROSS JOIN LATERAL (
+    SELECT count(*) AS alerts, count(*) > 0 AND bool_and(a.standing = 'contradicted') AS review
+    FROM alert AS a WHERE a.ticket_id = n.id
+) AS c
+WHERE t.id = n.id AND (t.review, t.alerts) IS DISTINCT FROM (c.review, c.alerts)
 """
-
-_LOCK: Final = "SELECT id FROM ticket WHERE id = ANY($1::bigint[]) ORDER BY id FOR UPDATE"
 
 
 _SETTLE_REVIEW: Final = """
@@ -125,7 +123,8 @@ async def correct(
 ) -> set[int]:
     """Give alerts the times and the peak (key, fired, cleared, peak) that the stream in order gives them.
 
-    One that had been contradicted is upheld again. Returns the ids of the tickets behind them.
+    One that had been contradicted is upheld again. Whether it fires, and when one that fired cleared, is for its steps
+    to say (``None`` leaves it). Returns the ids of the tickets behind them: before the steps, which may change those.
     """
     rows = await connection.fetch(
         _CORRECT,
@@ -142,7 +141,8 @@ async def correct(
 
 
 async def mark_reviews(connection: Executor, tickets: Sequence[int]) -> None:
-    """Let a ticket wait for a person where every alert behind it is contradicted, and no longer where one is not."""
-    order = sorted(tickets)
-    await connection.fetch(_LOCK, order)
-    await connection.execute(_REVIEW, order)
+    """Let a ticket wait for a person where every alert behind it is contradicted, and no longer where one is not.
+
+    The caller has locked them. Of those resolved before, only this and the number of alerts change.
+    """
+    await connection.execute(_REVIEW, sorted(tickets))

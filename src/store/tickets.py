@@ -47,6 +47,8 @@ class TicketChange:
     released: int = 0
     severity: Severity | None = None
     """The gravest of what joined or rose."""
+    amended: bool = False
+    """Late readings changed an alert behind it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,16 +93,22 @@ JOIN unnest($1::bigint[], $2::text[]) AS n(asset_id, case_class)
 WHERE s.open
 """
 
-_LOCK_OPEN: Final = "SELECT id FROM ticket WHERE id = ANY($1::bigint[]) AND state = 'open' ORDER BY id FOR UPDATE"
+_LOCK: Final = "SELECT id, state FROM ticket WHERE id = ANY($1::bigint[]) ORDER BY id FOR UPDATE"
 
 _CHANGE: Final = """
 UPDATE ticket AS t
-SET firing = t.firing + n.joined - n.released, alerts = t.alerts + n.joined,
-    severity = least(t.severity, n.severity), touched_at = $5, changed = pg_current_xact_id(),
-    -- One that waits for a person (every alert behind it is contradicted) does not resolve by itself.
-    state = CASE WHEN t.firing + n.joined - n.released <= 0 AND NOT t.review THEN 'resolved' ELSE t.state END,
-    resolved_at = CASE WHEN t.firing + n.joined - n.released <= 0 AND NOT t.review THEN $5 ELSE t.resolved_at END
-FROM unnest($1::bigint[], $2::integer[], $3::integer[], $4::smallint[]) AS n(id, joined, released, severity)
+SET firing = c.firing, alerts = c.alerts, review = c.review,
+    severity = least(t.severity, n.severity), touched_at = $3, changed = pg_current_xact_id(),
+    -- One that waits for a person does not resolve by itself.
+    state = CASE WHEN c.firing = 0 AND NOT c.review THEN 'resolved' ELSE t.state END,
+    resolved_at = CASE WHEN c.firing = 0 AND NOT c.review THEN $3 ELSE t.resolved_at END
+FROM unnest($1::bigint[], $2::smallint[]) AS n(id, severity)
+CROSS JOIN LATERAL (
+    -- Counted anew, under the ticket's lock: what joined, cleared, or was contradicted needs no sum to be kept right.
+    SELECT count(*) AS alerts, count(*) FILTER (WHERE a.state = 'firing') AS firing,
+           count(*) > 0 AND bool_and(a.standing = 'contradicted') AS review
+    FROM alert AS a WHERE a.ticket_id = n.id
+) AS c
 WHERE t.id = n.id AND t.state = 'open'
 RETURNING t.id, t.number, t.state
 """
@@ -150,16 +158,17 @@ async def _open_or_join(
     if len(tickets) < len(order):
         rows = await connection.fetch(_FIND_OPEN, *columns)
         tickets = {Subject(row[0], row[1]): int(row[2]) for row in rows}
-    locked = await _lock_open(connection, {*tickets.values(), *beside})
+    locked = await lock_tickets(connection, {*tickets.values(), *beside})
     if len(tickets) < len(order) or not locked.issuperset(tickets.values()):
         raise _ResolvedMeanwhileError
     return tickets, news
 
 
-async def _lock_open(connection: Executor, tickets: Iterable[int]) -> set[int]:
-    """Lock those of the tickets that are open, in the order of their ids."""
-    ids = sorted(tickets)
-    return {int(row[0]) for row in await connection.fetch(_LOCK_OPEN, ids)} if ids else set()
+async def lock_tickets(connection: Executor, tickets: Iterable[int]) -> set[int]:
+    """Lock tickets in whatever state, in the order of their ids; return those that are open."""
+    ids = sorted(set(tickets))
+    rows = await connection.fetch(_LOCK, ids) if ids else []
+    return {int(row[0]) for row in rows if row[1] == "open"}
 
 
 async def _open(connection: Executor, wishes: Mapping[int, TicketWish], day: date, now: datetime) -> list[TicketNews]:
@@ -203,12 +212,10 @@ async def _numbers(connection: Executor, wishes: Mapping[int, TicketWish], day: 
 async def change_tickets(connection: Executor, changes: Mapping[int, TicketChange], now: datetime) -> list[TicketNews]:
     """Count what joined, rose and cleared; a ticket behind which nothing fires any more resolves and is freed."""
     ids = sorted(changes)
-    await connection.fetch(_LOCK_OPEN, ids)
+    await lock_tickets(connection, ids)
     rows = await connection.fetch(
         _CHANGE,
         ids,
-        [changes[ticket].joined for ticket in ids],
-        [changes[ticket].released for ticket in ids],
         [
             int(severity) if (severity := changes[ticket].severity) is not None else int(Severity.NOTICE)
             for ticket in ids
@@ -224,7 +231,7 @@ async def change_tickets(connection: Executor, changes: Mapping[int, TicketChang
 def _move(change: TicketChange, state: str) -> Move:
     if state == "resolved":
         return Move.RESOLVED
-    return Move.TOUCHED if change.joined or change.released else Move.ROSE
+    return Move.TOUCHED if change.joined or change.released or change.amended else Move.ROSE
 
 
 async def append_moves(

@@ -8,6 +8,7 @@ import orjson
 import pytest
 
 from devices.catalogue import load_kinds
+from domain.coverage import Coverage
 from domain.instants import to_micros
 from domain.role import Role
 from ingest.delivery import Delivery
@@ -40,14 +41,14 @@ class Street:
         self.ticker = Ticker(self.pool, KnownDevices(kinds), cases)
         return self
 
-    async def deliver(self, *messages: tuple[float, Mapping[str, object]]) -> None:
+    async def deliver(self, *messages: tuple[float, Mapping[str, object]], device: str = "MH-1") -> None:
         """Settle (second, values) as one batch."""
         batch: list[Delivery] = []
         for second, values in messages:
             self.packets += 1
             millis = to_micros(START + timedelta(seconds=second)) // 1000
             payload = orjson.dumps({"ts": millis, "values": values})
-            batch.append(Delivery(topic("MH-1"), payload, self.clock.now(), self.packets, False, 1))
+            batch.append(Delivery(topic(device), payload, self.clock.now(), self.packets, False, 1))
         await self.flow.settle(batch, self.packets)
 
     async def tick(self) -> None:
@@ -218,3 +219,80 @@ async def test_a_person_reviews_a_ticket_and_it_resolves(street: Street) -> None
         assert again.status_code == 409
     async with client(street.pool, Role.VIEWER, street.clock) as api:
         assert (await api.post(f"/v1/tickets/{number}/review", json={"note": "me"})).status_code == 403
+
+
+async def states(street: Street) -> list[tuple[str, float, str, str]]:
+    return [alert[:4] for alert in await street.alerts()]
+
+
+async def test_a_ticket_stays_open_while_another_sensor_of_the_same_cover_fires(street: Street) -> None:
+    await register(street.pool, "MH-2", interval_s=60.0, asset="asset-MH-1")
+    street.flow = await flow_on(street.pool, clock=street.clock)
+    await street.deliver((0, {"lid_open": True}), device="MH-2")
+    await street.tick()
+    await street.deliver((40, {"tilt_deg": 20.0}))
+    await street.tick()
+    await street.deliver((20, {"tilt_deg": 20.0}))
+    await street.deliver((25, {"tilt_deg": 1.0}), (80, {"tilt_deg": 1.0}))
+    ticket = await street.ticket()
+    assert (ticket["state"], ticket["firing"]) == ("open", 1)
+
+
+async def test_what_is_fresh_in_the_batch_has_its_say_after_what_came_late(street: Street) -> None:
+    await street.deliver((0, {"tilt_deg": 20.0}), (60, {"tilt_deg": 20.0}))
+    await street.deliver((45, {"tilt_deg": 95.0}), (90, {"tilt_deg": 1.0}))
+    assert await states(street) == [("tilt", 0, "upheld", "cleared")]
+    row = await street.pool.fetchrow("SELECT a.peak, s.tracks, t.state FROM alert AS a, device_state AS s, ticket AS t")
+    assert (row["peak"], row["tracks"], row["state"]) == (1, None, "resolved")
+
+
+async def test_a_firing_alert_of_a_former_rule_is_not_left_without_its_track(street: Street) -> None:
+    await street.deliver((0, {"tilt_deg": 20.0}), (40, {"tilt_deg": 20.0}))
+    overrides = {"manhole.tilt": {"major": {"limit": 30.0, "clear": 28.0}, "critical": {"clear": 28.0}}}
+    await street.pool.execute("UPDATE device SET overrides = $1", orjson.dumps(overrides))
+    street.flow = await flow_on(street.pool, clock=street.clock)
+    await street.deliver((20, {"tilt_deg": 5.0}))
+    await street.deliver((90, {"tilt_deg": 1.0}))
+    assert await states(street) == [("tilt", 0, "upheld", "cleared")]
+    assert (await street.ticket())["state"] == "resolved"
+
+
+async def test_the_clock_decides_no_further_than_the_first_fresh_reading(street: Street) -> None:
+    await street.deliver((40, {"tilt_deg": 20.0}))
+    await street.tick()
+    await street.deliver((20, {"tilt_deg": 20.0}))
+    await street.deliver((25, {"tilt_deg": 1.0}), (60, {"tilt_deg": 1.0}))
+    assert {alert[2] for alert in await street.alerts()} == {"contradicted"}
+
+
+async def test_a_ticket_under_review_that_a_true_alert_joins_resolves_with_it(street: Street) -> None:
+    await street.deliver((0, {"tilt_deg": 20.0}))
+    await street.tick()
+    await street.deliver((10, {"tilt_deg": 1.0}))
+    assert (await street.ticket())["review"]
+    await street.deliver((100, {"tilt_deg": 20.0}), (140, {"tilt_deg": 20.0}))
+    ticket = await street.ticket()
+    assert (ticket["state"], ticket["firing"], ticket["review"]) == ("open", 1, False)
+    await street.deliver((200, {"tilt_deg": 1.0}))
+    assert (await street.ticket())["state"] == "resolved"
+    assert await street.pool.fetchval("SELECT count(*) FROM ticket") == 1
+
+
+async def test_a_graver_peak_found_late_asks_for_the_ticket_that_was_not_there(street: Street) -> None:
+    await street.deliver((0, {"ch4_pct_lel": 25.0}), (60, {"ch4_pct_lel": 5.0}))
+    assert await street.pool.fetchval("SELECT count(*) FROM ticket") == 0
+    await street.deliver((30, {"ch4_pct_lel": 60.0}))
+    ticket = await street.ticket()
+    assert (ticket["state"], ticket["firing"]) == ("resolved", 0)
+
+
+async def test_a_device_whose_clock_was_set_back_is_heard_and_its_clock_is_seen(street: Street) -> None:
+    await street.deliver((3500, {"tilt_deg": 1.0}))
+    street.clock.time += timedelta(hours=2)
+    covered = {"native": Coverage(START, street.clock.now())}
+    while await street.ticker.look(street.clock.now(), covered):
+        pass
+    assert await states(street) == [("offline", 3600 + 180, "upheld", "firing")]
+    await street.deliver((1000, {"tilt_deg": 1.0}))
+    assert [alert[3] for alert in await street.alerts()] == ["cleared"]
+    assert await street.pool.fetchval("SELECT max(high_s) FROM device_clock") == 7200 + 2600
