@@ -146,7 +146,7 @@ async def test_a_full_inbox_leaves_the_rest_with_the_broker_and_loses_nothing(
             assert generation_of(subscriber) == generation, "it came back before there was room"
         await require_each_once(pool, count)
         watching.cancel()
-        # One message above the cap, and one heartbeat that a read may bring along.
+        # One message above the cap, and what one read of the socket brings along with it.
         assert MIB < largest < MIB + 2 * (pad + 2_000)
         assert generation_of(subscriber) == generation + 1, "reading stops at the cap; what is settled makes room"
         # All was acknowledged to the connection that stands: the next one brings nothing again.
