@@ -38,14 +38,14 @@ class Parcel:
     """The device under which the ledger counts a message that was set aside whole; 0: none is known."""
     rejected: int = 0
     """Readings of an accepted message that could not be believed."""
-    rejections: list[tuple[int, int]] = field(default_factory=list[tuple[int, int]])
+    rejections: Sequence[tuple[int, int]] = ()
     """Of those: which sample, and of which device (0: none is known)."""
     duplicates: int = 0
-    doubles: list[Reading] = field(default_factory=list[Reading])
+    doubles: Sequence[Reading] = ()
     """The duplicates themselves."""
     conflicting: int = 0
     unknown_values: int = 0
-    ahead: list[tuple[int, float]] = field(default_factory=list[tuple[int, float]])
+    ahead: Sequence[tuple[int, float]] = ()
     """(device, seconds) of readings refused because their time lay too far ahead: what is known of those clocks."""
     held: Held | None = None
     """Where a re-drive took it from; ``None``: the broker delivered it."""
@@ -55,7 +55,7 @@ class Parcel:
     def is_double(self, reading: Reading) -> None:
         """One of its readings is stored already."""
         self.duplicates += 1
-        self.doubles.append(reading)
+        self.doubles = [*self.doubles, reading]
 
     @property
     def brought_nothing(self) -> bool:

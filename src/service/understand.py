@@ -99,9 +99,10 @@ def _identify(parcel: Parcel, known: Devices, router: Router, bounds: Bounds) ->
             failure = error
             found = known.get((parcel.source, sample.alias))
             parcel.rejected += 1
-            parcel.rejections.append((entry, 0 if found is None else found.device.id))
+            parcel.rejections = [*parcel.rejections, (entry, 0 if found is None else found.device.id)]
             if error.reason is Reason.IN_FUTURE and found is not None and sample.at is not None:
-                parcel.ahead.append((found.device.id, (sample.at - parcel.delivery.received_at).total_seconds()))
+                ahead_s = (sample.at - parcel.delivery.received_at).total_seconds()
+                parcel.ahead = [*parcel.ahead, (found.device.id, ahead_s)]
             continue
         parcel.readings.append(reading)
         parcel.known[reading.device_id] = device

@@ -214,8 +214,9 @@ class Deliveries(RuleBasedStateMachine):
             "JOIN fitting AS f ON f.asset_id = t.asset_id AND f.device_id = $1 "
             "CROSS JOIN LATERAL (SELECT count(*) FILTER (WHERE state = 'firing') AS firing, "
             "count(*) FILTER (WHERE standing = 'upheld') AS upheld FROM alert WHERE ticket_id = t.id) AS a "
-            "WHERE t.firing <> a.firing OR (t.state = 'open') <> (a.firing > 0 OR t.review) "
-            "OR (t.review AND a.upheld > 0)",
+            # One that was resolved before it was contradicted stays so, and waits for a person all the same.
+            "WHERE t.firing <> a.firing OR (t.state = 'open' AND a.firing = 0 AND NOT t.review) "
+            "OR (t.state = 'resolved' AND a.firing > 0) OR (t.review AND a.upheld > 0)",
             device_id,
         )
         assert not wrong, [dict(row) for row in wrong]
