@@ -80,6 +80,11 @@ class SubscriberOptions:
     heartbeat_s: float = 1.0
     keepalive_s: int = 30
 
+    @property
+    def read_again_bytes(self) -> int:
+        """Below this a full inbox is read again: soon, since a connection that is not read may not stay long."""
+        return self.inbox_max_bytes // 8 * 7
+
 
 @dataclass(frozen=True, slots=True)
 class Connected:

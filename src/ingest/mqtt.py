@@ -127,8 +127,8 @@ class Subscriber:
                 client.ack(delivery.packet_id, 1)
         if self._outstanding_bytes < self._options.inbox_max_bytes // 2:
             self._eased.set()
-            if self._full is not None and client is not None:
-                self._read_again(client, self._full)
+        if self._full is not None and client is not None and self._outstanding_bytes < self._options.read_again_bytes:
+            self._read_again(client, self._full)
 
     # --- the connection -------------------------------------------------------------------------------------------
 
