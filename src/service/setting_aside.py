@@ -6,19 +6,21 @@ from collections.abc import Sequence
 from domain.ledger import Outcome
 from service.parcel import Parcel
 from store.connection import Executor
-from store.quarantine import SetAside, set_aside
+from store.quarantine import SetAside, set_aside, take_turn
 from store.redrive import release
 
 
 async def quarantine(connection: Executor, parcels: Sequence[Parcel]) -> set[int]:
     """Set aside what has a reason; return the ids of the parcels whose message lay there before."""
     if parcels and parcels[0].held is not None:
+        await take_turn(connection)
         # A re-drive: first they lie there no longer, then what fails again goes back.
         await release(connection, Counter(parcel.held.quarantine_id for parcel in parcels if parcel.held is not None))
     # A partly rejected message that is only sent again was set aside with its first receipt.
     aside = [parcel for parcel in parcels if parcel.reason is not None and not parcel.brought_nothing]
     if not aside:
         return set()
+    await take_turn(connection)
     there = await set_aside(connection, [_shape(parcel) for parcel in aside])
     return {id(parcel) for parcel, before in zip(aside, there, strict=True) if before}
 

@@ -86,6 +86,17 @@ def identity_of(topic: str, payload: bytes) -> bytes:
     return sha256(topic.encode() + b"\0" + payload).digest()
 
 
+_TURN: Final = "SELECT pg_advisory_xact_lock(hashtext('streetwarden_quarantine'))"
+
+
+async def take_turn(connection: Executor) -> None:
+    """Let one transaction at a time write here.
+
+    Rows locked in order are not enough: one that another batch has just added is met at its insertion, out of order.
+    """
+    await connection.execute(_TURN)
+
+
 async def set_aside(connection: Executor, messages: Sequence[SetAside]) -> list[bool]:
     """Store messages; return for each whether the very same one lay there already.
 
