@@ -19,6 +19,7 @@ from simulators.address import DEFAULT_URL, BrokerAddress, read_address
 from simulators.city import City
 from simulators.city_files import read_city
 from simulators.faultbook.catalogue import load_faultbook
+from simulators.interrupt import Interrupt
 from simulators.moments import NOW, read_duration, read_moment, read_shared_clock
 from simulators.options import BrokerOption, SimClockOption, choose_format
 from simulators.production import Production, produce
@@ -121,13 +122,14 @@ def _perform(
     stage.connect()
     whole = (hours.end - hours.start).total_seconds()
     try:
-        with progress_bar("playing", whole, quiet=quiet) as tell:
+        with progress_bar("playing", whole, quiet=quiet) as tell, Interrupt() as interrupt:
 
             def watch(now: datetime) -> None:
                 beside = (
                     f"{now:%Y-%m-%d %H:%M} UTC  {stage.summary.sent} sent  {stage.summary.acknowledged} acknowledged"
                 )
                 tell(min(whole, (now - hours.start).total_seconds()), beside)
+                interrupt.heed()
 
             stage.run(made.traffic.messages(end_ms), watch)
     except KeyboardInterrupt:

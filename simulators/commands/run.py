@@ -17,6 +17,7 @@ from domain.errors import InvalidInputError
 from simulators.address import DEFAULT_URL, read_address
 from simulators.faults import cast_parts, every_fault, find_faults
 from simulators.fleet import DISTRICT, FleetDevice, lay_out
+from simulators.interrupt import Interrupt
 from simulators.moments import read_shared_clock
 from simulators.options import (
     DEVICES,
@@ -80,7 +81,12 @@ def run(
     publisher.connect()
     total = None if duration is None else round(rate * duration)
     try:
-        with _progress(total, quiet=quiet) as watch:
+        with _progress(total, quiet=quiet) as show, Interrupt() as interrupt:
+
+            def watch(so_far: Summary) -> None:
+                show(so_far)
+                interrupt.heed()
+
             play.run(publisher, rate=rate, duration_s=duration, watch=watch)
     except KeyboardInterrupt:
         pass  # the usual end of a play without a duration
