@@ -1,0 +1,55 @@
+"""``streetwarden rules``: play stories on the rule engine, and print where what happens is not what they expect."""
+
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from domain.errors import InvalidInputError
+from rules.story import Story, differences, play
+from service.story_file import read_stories
+
+_rules: Final = typer.Typer(no_args_is_help=True, help="Rules: try them on stories.")
+
+_MISMATCH: Final = 1
+"""Exit code; a file that cannot be understood ends with 65, as all wrong input does."""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.add_typer(_rules, name="rules")
+
+
+@_rules.callback()
+def keep_group() -> None:
+    """Keep ``test`` a command of its own, though it is the only one."""
+
+
+@_rules.command("test")
+def play_stories(
+    given: Annotated[
+        list[Path] | None, typer.Argument(metavar="FILE…", help="Story files; none: those of the default rules.")
+    ] = None,
+) -> None:
+    """Play stories: exit 0 if all goes as they expect, 1 with the differences if not, 65 if a file is wrong."""
+    stories = [story for path in given for story in read_stories(path)] if given else shipped_stories()
+    if not stories:
+        raise InvalidInputError("no story stands in what was given; write one under stories")
+    failed = 0
+    for story in stories:
+        lines = differences(story.expect, play(story))
+        if lines:
+            failed += 1
+            typer.echo(f"{story.place}: {story.name}")
+            typer.echo("".join(f"    {line}\n" for line in lines))
+    if failed:
+        typer.echo(f"{failed} of {len(stories)} stories went otherwise (- expected, + happened)")
+        raise typer.Exit(_MISMATCH)
+    typer.echo(f"{len(stories)} of {len(stories)} stories went as expected")
+
+
+def shipped_stories() -> list[Story]:
+    """The stories of the default rules, which come with every installation."""
+    with as_file(files("devices") / "stories") as folder:
+        return [story for path in sorted(folder.glob("*.yaml")) for story in read_stories(path)]
