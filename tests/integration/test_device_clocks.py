@@ -8,7 +8,7 @@ import orjson
 from ingest.delivery import Delivery
 from tests.support.api import StillClock, client
 from tests.support.flow import flow_on
-from tests.support.publishing import topic
+from tests.support.publishing import body, topic
 from tests.support.registered import register
 
 START = datetime(2026, 3, 1, 8, 0, tzinfo=UTC)
@@ -59,3 +59,25 @@ async def test_offsets_and_the_eight_hours_are_told_and_touch_no_other_device(po
     )
     assert stored["GOOD"] == 6
     assert stored["LOCAL-AS-UTC"] == 0
+
+
+async def test_a_clock_eight_hours_ahead_neither_raises_nor_delays_what_its_neighbour_raises(pool: Any) -> None:
+    """Both tilt and are set upright at the same moments, in the same batches; one of them says so eight hours ahead."""
+    ids = {name: await register(pool, name) for name in ("GOOD", "LOCAL-AS-UTC")}
+    clock = StillClock(START)
+    flow = await flow_on(pool, clock=clock)
+    for turn, degrees in enumerate((1.0, 40.0, 40.0, 40.0, 1.0)):
+        clock.time = START + timedelta(seconds=20 * turn)
+        batch = [
+            Delivery(topic(name), body(clock.time + ahead, turn, tilt_deg=degrees), clock.time, place, False, 1)
+            for place, (name, ahead) in enumerate({"LOCAL-AS-UTC": timedelta(hours=8), "GOOD": timedelta()}.items(), 1)
+        ]
+        await flow.settle(batch, turn + 1)
+    alerts = await pool.fetch("SELECT device_id, rule, onset, fired_at, cleared_at FROM alert")
+    onset = START + timedelta(seconds=20)
+    assert [tuple(row) for row in alerts] == [
+        (ids["GOOD"], "manhole.tilt", onset, onset + timedelta(seconds=30), onset + timedelta(seconds=60))
+    ]
+    held = await pool.fetch("SELECT reason, sum(count)::int FROM quarantine GROUP BY reason")
+    assert [tuple(row) for row in held] == [("in_future", 5)]
+    assert await pool.fetchval("SELECT max(at) FROM reading") == clock.time
