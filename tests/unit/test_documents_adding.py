@@ -177,17 +177,17 @@ class TestAddingAFormat:
 class TestAddingARuleKind:
     @pytest.fixture(autouse=True)
     def _there(self, tmp_path: Path) -> Iterator[None]:
-        with added(rules.kinds, "src/rules/kinds/range.py", tmp_path):
+        with added(rules.kinds, "src/rules/kinds/deviation.py", tmp_path):
             yield
 
     def test_the_example_fires_after_its_hold_on_either_side_and_clears(self) -> None:
-        offered: Any = load_rule_kinds()["range"]
-        condition = offered("volt_v", low=198.0, high=235.0, hold_s=60.0)
-        rule = Rule("streetlight.voltage", "Supply voltage out of range", "供电电压异常", condition)
-        plan = make_plan([rule], interval_s=900, validity_factor=1.5, overrides={rule.key: {"low": 190}})
+        offered: Any = load_rule_kinds()["deviation"]
+        condition = offered("volt_v", nominal=220.0, share_pct=7.0, hold_s=60.0)
+        rule = Rule("streetlight.voltage", "Supply voltage off its nominal value", "供电电压偏差", condition)
+        plan = make_plan([rule], interval_s=900, validity_factor=1.5, overrides={rule.key: {"share_pct": 10}})
         tracks = Tracks()
         steps: list[Transition] = []
-        for minute, volts in enumerate([220.0, 195.0, 189.0, 250.0, 230.0]):
+        for minute, volts in enumerate([220.0, 199.0, 189.0, 250.0, 230.0]):
             at = NOW + timedelta(minutes=minute)
             steps += judge(plan, tracks, reading(at, volt_v=volts), Hearing(None, None))
         assert [(step.step, step.at) for step in steps] == [
@@ -197,8 +197,8 @@ class TestAddingARuleKind:
         assert judge(plan, tracks, reading(tilt_deg=1.0), Hearing(None, None)) == []
         assert orjson.loads(orjson.dumps(condition.as_data())) == condition.as_data()
 
-    @pytest.mark.parametrize("wrong", [{"limit": 3}, {"low": "3"}, {"low": True}, {"low": 300}])
+    @pytest.mark.parametrize("wrong", [{"limit": 3}, {"nominal": "3"}, {"nominal": True}, {"share_pct": -1}])
     def test_it_refuses_an_override_that_does_not_fit(self, wrong: dict[str, object]) -> None:
-        offered: Any = load_rule_kinds()["range"]
+        offered: Any = load_rule_kinds()["deviation"]
         with pytest.raises(RuleOverrideError):
-            offered("volt_v", low=198.0, high=235.0).overridden(wrong)
+            offered("volt_v", nominal=220.0, share_pct=7.0).overridden(wrong)

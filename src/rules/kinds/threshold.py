@@ -6,11 +6,9 @@ from enum import StrEnum
 from math import inf
 from typing import ClassVar, Final
 
-from domain.alert import Severity
 from domain.reading import MeasureValue
-from rules.rule import Level, RuleOverrideError, Verdict
-
-_LONGEST_HOLD_S: Final = 366 * 86_400.0
+from rules.levels import number_of, override_level, unknown_parameter, verdict_on
+from rules.rule import Level, Verdict
 
 
 class Side(StrEnum):
@@ -29,6 +27,7 @@ class Threshold:
     """
 
     kind: ClassVar[str] = "threshold"
+    _parameters: ClassVar[str] = "baseline"
 
     measure: str
     levels: tuple[Level, ...]
@@ -64,19 +63,22 @@ class Threshold:
         judged = value if self.baseline is None else abs(value - self.baseline)
         # Mirrored at zero, "below" is "above": one comparison for both.
         sign = 1.0 if self.side is Side.ABOVE else -1.0
-        return value, [_verdict(sign, judged, level) for level in self.levels]
+        return value, [
+            verdict_on(sign * judged, sign * level.limit, None if level.clear is None else sign * level.clear)
+            for level in self.levels
+        ]
 
     def overridden(self, parameters: Mapping[str, object]) -> "Threshold":
         """Accepts ``baseline`` and, per severity name, ``{"limit", "clear", "hold_s"}``."""
         changed = self
         for name, value in parameters.items():
             if name == "baseline":
-                changed = replace(changed, baseline=_number(name, value))
+                changed = replace(changed, baseline=number_of(name, value))
             elif isinstance(value, Mapping):
                 level: Mapping[object, object] = value  # pyright: ignore[reportUnknownVariableType]  # JSON from outside
-                changed = replace(changed, levels=_override_level(changed.levels, name, level))
+                changed = replace(changed, levels=override_level(changed.levels, name, level, self._parameters))
             else:
-                raise _unknown(name)
+                raise unknown_parameter(name, self._parameters)
         return changed
 
     def as_data(self) -> dict[str, object]:
@@ -94,47 +96,3 @@ class Threshold:
 
 RULE_KIND: Final = Threshold
 """Found by ``rules.catalogue``."""
-
-
-def _verdict(sign: float, judged: MeasureValue, level: Level) -> Verdict:
-    if sign * judged >= sign * level.limit:
-        return Verdict.BAD
-    if level.clear is not None and sign * judged >= sign * level.clear:
-        return Verdict.KEEP
-    return Verdict.GOOD
-
-
-def _override_level(levels: tuple[Level, ...], name: str, values: Mapping[object, object]) -> tuple[Level, ...]:
-    names = [level.severity.name.lower() for level in levels]
-    if name not in names:
-        raise _unknown(name)
-    place = names.index(name)
-    level = levels[place]
-    for field, value in values.items():
-        match field:
-            case "limit":
-                level = replace(level, limit=_number("limit", value))
-            case "clear":
-                level = replace(level, clear=None if value is None else _number("clear", value))
-            case "hold_s":
-                level = replace(level, hold_s=_number("hold_s", value))
-                if not 0 <= level.hold_s <= _LONGEST_HOLD_S:
-                    message = f"hold_s must lie between 0 and {_LONGEST_HOLD_S:g} seconds, not {level.hold_s:g}"
-                    raise RuleOverrideError(message)
-            case _:
-                raise _unknown(str(field))
-    return (*levels[:place], level, *levels[place + 1 :])
-
-
-def _number(name: str, value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        message = f"{name} must be a number, not {value!r}"
-        raise RuleOverrideError(message)
-    return float(value)
-
-
-def _unknown(name: str) -> RuleOverrideError:
-    severities = ", ".join(severity.name.lower() for severity in Severity)
-    return RuleOverrideError(
-        f"a threshold has no parameter {name!r}; it has baseline and the levels' names ({severities})"
-    )
