@@ -6,7 +6,8 @@ from devices.kind import Fault, Measure
 from domain.alert import Severity
 from domain.ticket import TicketSort
 from rules.kinds.stale import Stale
-from rules.kinds.threshold import Side, Threshold
+from rules.kinds.threshold import Threshold
+from rules.levels import Side
 from rules.rule import Level, Rule
 
 BATTERY_V: Final = Measure("battery_v", "Battery voltage", "电池电压", "V", 0.0, 30.0, rest=3.6, noise=0.01)

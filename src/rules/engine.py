@@ -4,7 +4,7 @@ Pure: the same tracks, readings and times give the same transitions, whoever cal
 decides is decided at the time it was due, not at the time somebody looked: a tick only makes a decision timely.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -13,7 +13,7 @@ from domain.coverage import Coverage
 from domain.instants import from_micros, to_micros
 from domain.reading import MeasureValue, Reading
 from rules.plan import Plan, SilenceWatch, Watch
-from rules.rule import Verdict
+from rules.rule import Memory, Verdict
 from rules.tracks import LevelTrack, RuleTrack, SilenceTrack, Tracks
 
 
@@ -102,7 +102,7 @@ def elapse_holds(plan: Plan, tracks: Tracks, device_id: int, until: datetime, st
             for place, (level, hold) in enumerate(zip(track.levels, watch.holds, strict=True))
             if level is not None
             and level.fired is None
-            and level.onset + hold <= min(limit, level.seen + plan.validity)
+            and level.onset + hold <= min(limit, _speaks_until(plan, watch, level))
         )
         for at, place in due:
             before = _severity(watch, track)
@@ -126,7 +126,7 @@ def next_hold_due(plan: Plan, tracks: Tracks) -> datetime | None:
         for key, track in tracks.rules.items()
         if (watch := plan.by_key.get(key)) is not None and _fits(plan, key, track)
         for level, hold in zip(track.levels, watch.holds, strict=True)
-        if level is not None and level.fired is None and level.onset + hold <= level.seen + plan.validity
+        if level is not None and level.fired is None and level.onset + hold <= _speaks_until(plan, watch, level)
     ]
     return from_micros(min(due)) if due else None
 
@@ -158,35 +158,76 @@ def _judge_watch(
     now: int,
     steps: list[Transition],
 ) -> None:
-    judged = watch.condition.judge(values)
+    judged = _verdicts(plan, watch, track, values, now)
     if judged is None:
         return
-    value, verdicts = judged
+    value, verdicts, memory = judged
     if track is None:
         track = tracks.rules[watch.key] = RuleTrack(levels=[None] * len(watch.holds))
+    track.memory, track.kind = memory, None if memory is None else watch.condition.kind
     before = _severity(watch, track)
     for place, verdict in enumerate(verdicts):
-        track.levels[place] = _advance(track.levels[place], verdict, now, watch.holds[place], plan.validity)
+        level = track.levels[place]
+        if level is not None or verdict is Verdict.BAD:
+            track.levels[place] = _advance(plan, watch, place, level, verdict, now)
+    clear = track.is_clear
     # What is shown as evidence is the last reading that spoke for the alert; when it clears, the one that ended it.
-    if Verdict.BAD in verdicts or all(level is None for level in track.levels):
+    if clear or Verdict.BAD in verdicts:
         track.value, track.reading = value, (now, reading.digest)
     _report(watch, track, reading.device_id, before, now, steps)
-    if all(level is None for level in track.levels):
-        del tracks.rules[watch.key]
+    if clear:
+        if memory is None:
+            del tracks.rules[watch.key]
+        else:
+            track.value = track.reading = None
 
 
-def _advance(level: LevelTrack | None, verdict: Verdict, now: int, hold: int, validity: int) -> LevelTrack | None:
+def _verdicts(
+    plan: Plan, watch: Watch, track: RuleTrack | None, values: Mapping[str, MeasureValue], now: int
+) -> tuple[MeasureValue, Sequence[Verdict], Memory] | None:
+    remembering = watch.remembering
+    if remembering is None:
+        judged = watch.condition.judge(values)
+        return None if judged is None else (*judged, None)
+    # A rule that became one of another kind starts anew: its former memory would be misread.
+    memory = track.memory if track is not None and track.kind == remembering.kind else None
+    return remembering.weigh(values, now, plan.validity, memory)
+
+
+def _advance(
+    plan: Plan, watch: Watch, place: int, level: LevelTrack | None, verdict: Verdict, now: int
+) -> LevelTrack | None:
     match verdict:
         case Verdict.GOOD:
-            return None
+            return _calm_down(level, now, watch.keeps[place], plan.validity)
         case Verdict.KEEP:
-            return level if level is not None and level.fired is not None else None
-        case Verdict.BAD:
-            if level is None or (level.fired is None and now > level.seen + validity):
-                # First bad reading, or the first after a gap in which the state was unknown: the hold starts here.
-                return LevelTrack(onset=now, seen=now, fired=now if hold == 0 else None)
-            level.seen = now
+            if level is None or level.fired is None:
+                return None
+            level.calm = None
             return level
+        case Verdict.BAD:
+            if level is None or (level.fired is None and now > _speaks_until(plan, watch, level)):
+                # First bad reading, or the first after a gap in which the state was unknown: the hold starts here.
+                return LevelTrack(onset=now, seen=now, fired=now if watch.holds[place] == 0 else None)
+            level.seen, level.calm = now, None
+            return level
+
+
+def _calm_down(level: LevelTrack | None, now: int, keep: int, validity: int) -> LevelTrack | None:
+    """What a good reading leaves of a level: nothing, unless it fires and must keep on for a time."""
+    if keep == 0 or level is None or level.fired is None:
+        return None
+    if level.calm is None or level.calm_seen is None or now > level.calm_seen + validity:
+        level.calm = now
+    level.calm_seen = now
+    return None if now - level.calm >= keep else level
+
+
+def _speaks_until(plan: Plan, watch: Watch, level: LevelTrack) -> int:
+    """Until when the last bad reading of a level speaks for it."""
+    until = level.seen + plan.validity
+    lapse = None if watch.lapsing is None else watch.lapsing.lapses(level.seen)
+    return until if lapse is None else min(until, lapse)
 
 
 def _severity(watch: Watch, track: RuleTrack) -> Severity | None:

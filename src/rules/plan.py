@@ -7,7 +7,7 @@ from math import inf
 
 from domain.alert import Severity
 from domain.instants import seconds_to_micros
-from rules.rule import Condition, Rule
+from rules.rule import Condition, Lapsing, Reach, Remembering, Rule
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +22,16 @@ class Watch:
     """The measure named in transitions."""
     quiet: Mapping[str, tuple[float, float] | None]
     """Measure → the open interval in which this rule need not be asked; ``None``: always ask."""
+    keeps: tuple[int, ...] = ()
+    """Per level, the microseconds for which readings must be good before it clears."""
+    remembering: Remembering | None = None
+    """The condition, if it remembers."""
+    lapsing: Lapsing | None = None
+    """The condition, if its verdicts end at times of day."""
+    reach_s: float = 0.0
+    """Seconds that its memory reaches back."""
+    reach_readings: int = 1
+    """Readings that its memory reaches back to, the present one included."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +75,8 @@ def make_plan(
     """
     applied = [_apply(rule, overrides.get(rule.key)) for rule in rules]
     # What concerns neither a measure nor silence is decided by whoever reports it.
-    watches = [_watch(rule) for rule in applied if rule.condition.measures]
+    validity_s = validity_factor * interval_s
+    watches = [_watch(rule, validity_s) for rule in applied if rule.condition.measures]
     silences = [
         SilenceWatch(
             key=rule.key,
@@ -81,7 +92,7 @@ def make_plan(
         by_key={watch.key: watch for watch in watches},
         quiet=_quiet(watches),
         silences=tuple(silences),
-        validity=seconds_to_micros(validity_factor * interval_s),
+        validity=seconds_to_micros(validity_s),
         rules={rule.key: rule for rule in applied},
     )
 
@@ -100,13 +111,21 @@ def _quiet(watches: Sequence[Watch]) -> dict[str, tuple[float, float]]:
     return merged
 
 
-def _watch(rule: Rule) -> Watch:
-    levels = rule.condition.levels
+def _watch(rule: Rule, validity_s: float) -> Watch:
+    condition = rule.condition
+    levels = condition.levels
+    remembering = condition if isinstance(condition, Remembering) else None
+    reach = Reach(0.0, 1) if remembering is None else remembering.reach(validity_s)
     return Watch(
         key=rule.key,
-        condition=rule.condition,
+        condition=condition,
         holds=tuple(seconds_to_micros(level.hold_s) for level in levels),
         severities=tuple(level.severity for level in levels),
-        measure=rule.condition.measures[0],
-        quiet={measure: rule.condition.quiet_within(measure) for measure in rule.condition.measures},
+        measure=condition.measures[0],
+        quiet={measure: condition.quiet_within(measure) for measure in condition.measures},
+        keeps=tuple(seconds_to_micros(level.keep_s) for level in levels),
+        remembering=remembering,
+        lapsing=condition if isinstance(condition, Lapsing) else None,
+        reach_s=reach.seconds,
+        reach_readings=reach.readings,
     )

@@ -1,22 +1,22 @@
 """Rejudge: judge a stretch of one rule's stream again, now that late readings have found their place in it.
 
-Pure. A rule remembers nothing after a reading that is good beyond the clear level of every level. Between two such
-calm moments, the stream alone decides; so a late reading can change no more than the span between the last calm moment
-before it and the first one after it.
+Pure. At a calm moment a rule is clear whatever came long before: after a reading that is good beyond the clear level of
+every level, or for as long as it must keep on. Between two such moments the stream alone decides; so a late reading can
+change no more than the span between the last one before it and the first one after it that remembers nothing of it.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from domain.alert import AlertState, Severity, Standing, Step, Transition
 from domain.alert_change import AlertChange, AlertKey, fold
+from domain.instants import to_micros
 from domain.reading import DEVICE, Position, Reading
 from rules.engine import Hearing, elapse_holds, judge
 from rules.plan import Plan, Watch
-from rules.rule import Verdict
-from rules.tracks import RuleTrack, Tracks
+from rules.tracks import LevelTrack, RuleTrack, Tracks
 
 _UNHEARD = Hearing(None, None)
 """Silence is a fact of reception, which no late reading changes: it is not judged again."""
@@ -92,32 +92,81 @@ def concerns(watch: Watch, reading: Reading) -> bool:
     return any(name in reading.values and name not in reading.flags for name in watch.condition.measures)
 
 
-def calm_before(watch: Watch, readings: Sequence[Reading], before: datetime) -> datetime | None:
-    """The last moment before ``before`` after which the rule remembers nothing, or ``None`` if these do not tell."""
-    passed: datetime | None = None
-    for reading in reversed(readings):
-        if reading.at >= before or reading.at == passed or not concerns(watch, reading):
-            continue
-        if _is_calm(watch, reading):
-            return reading.at
-        passed = reading.at
-    return None
+def calm_before(
+    plan: Plan, watch: Watch, readings: Sequence[Reading], before: datetime, *, whole: bool
+) -> datetime | None:
+    """The last moment before ``before`` at which the rule is certainly clear, or ``None`` if these do not tell.
 
-
-def calm_after(watch: Watch, readings: Sequence[Reading], after: datetime) -> datetime | None:
-    """The first moment after ``after`` at which the rule remembers nothing, or ``None`` if these do not tell.
-
-    Of several readings of one moment the last decides, so that moment counts only once a later one is seen.
+    ``whole``: they begin with the device's first reading; else earlier ones may be remembered.
     """
-    calm: datetime | None = None
+    since = None if whole or not readings else readings[0].at
+    last: datetime | None = None
+    for moment in _calm_moments(plan, watch, readings, since):
+        if moment >= before:
+            break
+        last = moment
+    return last
+
+
+def calm_after(plan: Plan, watch: Watch, readings: Sequence[Reading], after: datetime) -> datetime | None:
+    """The first moment after ``after`` at which the rule is certainly clear and remembers nothing of ``after``.
+
+    ``None`` if these do not tell. Of several readings of one moment the last decides, so that moment counts only once a
+    later one is seen.
+    """
+    later = [reading for reading in readings if reading.at > after]
+    return next(_calm_moments(plan, watch, later, after), None)
+
+
+def _calm_moments(plan: Plan, watch: Watch, readings: Iterable[Reading], since: datetime | None) -> Iterator[datetime]:
+    """The moments at which a rule is clear, whatever it thought before ``since``; ``None``: there was nothing before.
+
+    It is played twice, from clear and from firing on every level: no other past ends later than these two. Both begin
+    once the rule's memory holds nothing but what is played.
+    """
+    alone = _alone(plan, watch)
+    reach, warm = timedelta(seconds=watch.reach_s), since is None or watch.remembering is None
+    from_clear, from_firing = Tracks(), Tracks()
+    moment: datetime | None = None
+    concerned = 0
     for reading in readings:
-        if reading.at <= after:
+        if moment is not None and reading.at > moment:
+            if warm and _is_clear(from_clear, watch) and _is_clear(from_firing, watch):
+                yield moment
+            moment = None
+        if not concerns(watch, reading):
             continue
-        if calm is not None and reading.at > calm:
-            return calm
-        if concerns(watch, reading):
-            calm = reading.at if _is_calm(watch, reading) else None
-    return None
+        if not concerned or not warm:
+            _fire_all(watch, from_firing, reading.at)
+            _clear_all(watch, from_clear)
+        concerned += 1
+        moment = reading.at
+        if not warm and since is not None:
+            warm = reading.at - since > reach and concerned >= watch.reach_readings
+        judge(alone, from_clear, reading, _UNHEARD)
+        judge(alone, from_firing, reading, _UNHEARD)
+
+
+def _is_clear(tracks: Tracks, watch: Watch) -> bool:
+    track = tracks.rules.get(watch.key)
+    return track is None or track.is_clear
+
+
+def _clear_all(watch: Watch, tracks: Tracks) -> None:
+    track = tracks.rules.get(watch.key)
+    if track is not None:
+        track.levels, track.onset = [None] * len(watch.holds), None
+
+
+def _fire_all(watch: Watch, tracks: Tracks, at: datetime) -> None:
+    now = to_micros(at)
+    track = tracks.rules.setdefault(watch.key, RuleTrack(levels=[]))
+    track.levels, track.onset = [LevelTrack(now, now, now) for _ in watch.holds], now
+
+
+def _alone(plan: Plan, watch: Watch) -> Plan:
+    """A plan of this rule only."""
+    return Plan((watch,), {watch.key: watch}, {}, (), plan.validity, plan.rules)
 
 
 def replay(
@@ -125,14 +174,17 @@ def replay(
 ) -> tuple[list[AlertChange], RuleTrack | None]:
     """Judge a span in order; return its alerts, and what the rule remembers at the end.
 
-    ``readings`` are in order and cover the span. ``horizon`` is how far the clock had decided before: a hold that ended
-    by then fires, a later one is the ticker's.
+    ``readings`` are in order and cover the span, and before it what the rule remembers then. ``horizon`` is how far
+    the clock had decided before: a hold that ended by then fires, a later one is the ticker's.
     """
-    alone = Plan((watch,), {watch.key: watch}, {}, (), plan.validity, plan.rules)
+    alone = _alone(plan, watch)
     tracks = Tracks()
     steps: list[Transition] = []
     for reading in readings:
         if span.after is not None and reading.at <= span.after:
+            if watch.remembering is not None and concerns(watch, reading):
+                judge(alone, tracks, reading, _UNHEARD)
+                _clear_all(watch, tracks)
             continue
         if span.until is not None and reading.at > span.until:
             break
@@ -190,11 +242,3 @@ def _witness(was: Stood, late: Sequence[Position]) -> Position:
     """The late reading that speaks against an alert: the last one by the time it fired, else the first of all."""
     before = [position for position in late if position.at <= was.fired_at]
     return before[-1] if before else late[0]
-
-
-def _is_calm(watch: Watch, reading: Reading) -> bool:
-    values = reading.values
-    if reading.flags:
-        values = {name: value for name, value in values.items() if name not in reading.flags}
-    judged = watch.condition.judge(values)
-    return judged is not None and all(verdict is Verdict.GOOD for verdict in judged[1])

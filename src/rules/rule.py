@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import ClassVar, Protocol, runtime_checkable
+from typing import ClassVar, NamedTuple, Protocol, runtime_checkable
 
 from domain.alert import Severity
 from domain.reading import MeasureValue
@@ -36,6 +36,22 @@ class Level:
     """The value must lie beyond this to clear; ``None``: as soon as it no longer reaches the limit."""
     hold_s: float = 0.0
     """Seconds the condition must last before the level fires."""
+    keep_s: float = 0.0
+    """Seconds for which readings must be good, without a gap, before what fires clears."""
+
+
+Memory = object
+"""What a condition keeps of the readings before: JSON-able (``None``, numbers, strings, lists of them), since it is
+stored with the device's state. It belongs to the condition, which may change a list in place."""
+
+
+class Reach(NamedTuple):
+    """How far back a memory reaches: nothing older than either makes a difference to a verdict."""
+
+    seconds: float
+    """Readings of the last so many seconds."""
+    readings: int
+    """And this one together with those before it, so many in all, however old."""
 
 
 @runtime_checkable
@@ -82,6 +98,40 @@ class Condition(Protocol):
 
     def as_data(self) -> dict[str, object]:
         """JSON-able parameters: stored as the rule's revision and shown to people."""
+        ...
+
+
+@runtime_checkable
+class Remembering(Condition, Protocol):
+    """A condition on more than one reading. It must see every value: ``quiet_within`` says ``None``.
+
+    The late path depends on ``reach``: a late reading is judged again together with what could remember it.
+    """
+
+    def reach(self, validity_s: float) -> Reach:
+        """How far back verdicts depend on readings; ``validity_s`` is for how long one stays valid."""
+        ...
+
+    def weigh(
+        self, values: Mapping[str, MeasureValue], at: int, validity: int, memory: Memory
+    ) -> tuple[MeasureValue, Sequence[Verdict], Memory] | None:
+        """The value that was judged, a verdict per level, and the memory to keep; ``None``: it does not concern it.
+
+        ``at`` and ``validity`` are microseconds, ``memory`` is what the last call returned or ``None``. It may come
+        from other parameters of the same kind: a rule may change while devices remember.
+        """
+        ...
+
+
+@runtime_checkable
+class Lapsing(Condition, Protocol):
+    """A condition whose verdict on a reading ends at a time of day: at dusk, "off" no longer is what it was at noon."""
+
+    def lapses(self, at: int) -> int | None:
+        """Until when a verdict on a reading of ``at`` speaks, both in microseconds; ``None``: no such end.
+
+        A hold that has not elapsed by then does not elapse; the next reading decides.
+        """
         ...
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 import orjson
 
 from domain.reading import MeasureValue
+from rules.rule import Memory
 
 
 @dataclass(slots=True)
@@ -17,11 +18,15 @@ class LevelTrack:
     """Time of the last reading that said so: the hold may elapse while that reading is valid."""
     fired: int | None = None
     """When it fired; ``None`` while pending."""
+    calm: int | None = None
+    """While it fires: since when readings have been good without a gap, if it must keep on for a time."""
+    calm_seen: int | None = None
+    """Time of the last of these."""
 
 
 @dataclass(slots=True)
 class RuleTrack:
-    """One rule that is pending or firing on a device."""
+    """One rule that is pending or firing on a device, or remembers earlier readings."""
 
     levels: list[LevelTrack | None]
     onset: int | None = None
@@ -30,6 +35,15 @@ class RuleTrack:
     """The last bad value."""
     reading: tuple[int, int] | None = None
     """(time, digest) of the reading it came with."""
+    memory: Memory = None
+    """What the condition keeps of the readings before."""
+    kind: str | None = None
+    """The rule kind that keeps it: another one does not understand it."""
+
+    @property
+    def is_clear(self) -> bool:
+        """Whether no level is pending or firing."""
+        return not any(self.levels)
 
     @property
     def latest_fired(self) -> int | None:
@@ -48,13 +62,13 @@ class SilenceTrack:
 
 @dataclass(slots=True)
 class Tracks:
-    """All that is not clear on one device. Both empty for a healthy one, so that it costs nothing to keep."""
+    """All that is not clear or is remembered on one device. Both empty for most, so that they cost nothing to keep."""
 
     rules: dict[str, RuleTrack] = field(default_factory=dict[str, RuleTrack])
     silences: dict[str, SilenceTrack] = field(default_factory=dict[str, SilenceTrack])
 
     def __bool__(self) -> bool:
-        """Whether anything is pending or firing."""
+        """Whether anything is pending, firing or remembered."""
         return bool(self.rules or self.silences)
 
     @property
@@ -74,13 +88,19 @@ def encode_tracks(tracks: Tracks) -> bytes | None:
                     track.onset,
                     track.value,
                     track.reading,
-                    [None if level is None else [level.onset, level.seen, level.fired] for level in track.levels],
+                    [None if level is None else _stored_level(level) for level in track.levels],
+                    *(() if track.memory is None else (track.memory, track.kind)),
                 ]
                 for key, track in tracks.rules.items()
             },
             "s": {key: track.onset for key, track in tracks.silences.items()},
         }
     )
+
+
+def _stored_level(level: LevelTrack) -> list[int | None]:
+    stored = [level.onset, level.seen, level.fired]
+    return stored if level.calm is None else [*stored, level.calm, level.calm_seen]
 
 
 def decode_tracks(stored: bytes | None) -> Tracks:
@@ -95,8 +115,10 @@ def decode_tracks(stored: bytes | None) -> Tracks:
                 onset=onset,
                 value=value,
                 reading=None if reading is None else (reading[0], reading[1]),
+                memory=remembered[0] if remembered else None,
+                kind=remembered[1] if remembered else None,
             )
-            for key, (onset, value, reading, levels) in data["r"].items()
+            for key, (onset, value, reading, levels, *remembered) in data["r"].items()
         },
         silences={key: SilenceTrack(onset) for key, onset in data["s"].items()},
     )

@@ -60,12 +60,18 @@ class _Stretch:
     def wants_earlier(self) -> bool:
         if self.begun or len(self.readings) > _MOST_READ:
             return False
-        return any(calm_before(watch, self.readings, self.first) is None for watch in self.watches)
+        return any(self.calm_before(watch) is None for watch in self.watches)
 
     def wants_later(self) -> bool:
         if self.ended or len(self.readings) > _MOST_READ:
             return False
-        return any(calm_after(watch, self.readings, self.last) is None for watch in self.watches)
+        return any(self.calm_after(watch) is None for watch in self.watches)
+
+    def calm_before(self, watch: Watch) -> datetime | None:
+        return calm_before(self.stream.known.plan, watch, self.readings, self.first, whole=self.begun)
+
+    def calm_after(self, watch: Watch) -> datetime | None:
+        return calm_after(self.stream.known.plan, watch, self.readings, self.last)
 
 
 async def rejudge_late(
@@ -205,8 +211,7 @@ def _rejudge(stretch: _Stretch) -> Amendment:
     amended = Amendment()
     tracks = stretch.stream.tracks
     for watch in stretch.watches:
-        after = calm_before(watch, stretch.readings, stretch.first)
-        until = calm_after(watch, stretch.readings, stretch.last)
+        after, until = stretch.calm_before(watch), stretch.calm_after(watch)
         if (after is None and not stretch.begun) or (until is None and not stretch.ended):
             name = stretch.stream.known.device.name
             log.warning("late_left_alone", device=name, rule=watch.key, why="not calm within the readings looked at")

@@ -4,17 +4,20 @@ import asyncio
 import os
 from collections.abc import Iterable
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 from unittest.mock import patch
 
 import orjson
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
 from devices.catalogue import load_kinds
-from domain.alert import Step, Transition
+from devices.kind import DeviceKind
+from domain.alert import Severity, Step, Transition
 from domain.alert_change import fold
 from domain.device import Device
 from domain.instants import to_micros
@@ -23,7 +26,16 @@ from ingest.delivery import Delivery
 from ingest.format import Sample
 from ingest.normalise import TimeBounds, limits_of, normalise
 from rules.engine import Hearing, judge, tick
+from rules.kinds.combined import Combined, Match
+from rules.kinds.counter import Counter, Looks
+from rules.kinds.rate import Rate
+from rules.kinds.repeat import Repeat
+from rules.kinds.stuck import Stuck
+from rules.kinds.threshold import Threshold
+from rules.kinds.window import Window
+from rules.levels import Side
 from rules.plan import Plan, make_plan
+from rules.rule import Level, Rule
 from rules.tracks import Tracks
 from service.cases import Cases
 from service.flow import Flow
@@ -39,7 +51,74 @@ START = datetime(2026, 3, 1, 8, 0, tzinfo=UTC)
 END = START + timedelta(hours=2)
 INTERVAL_S = 60.0
 """Readings stay valid for 90 s: streams with gaps and without come up."""
-KIND = load_kinds()["manhole"]
+KINDS = load_kinds()
+KIND = KINDS["manhole"]
+REMEMBERING = replace(
+    KIND,
+    rules=(
+        Rule(
+            "manhole.keeps",
+            "Keeps on",
+            "保持",
+            Threshold(
+                "tilt_deg", (Level(Severity.MINOR, 12.0, 10.0, hold_s=8.0, keep_s=16.0), Level(Severity.MAJOR, 90))
+            ),
+            "0101-1",
+        ),
+        Rule(
+            "manhole.rate",
+            "Rate",
+            "变化率",
+            Rate(measure="tilt_deg", over_s=24.0, per_s=8.0, levels=(Level(Severity.MINOR, 5.0, hold_s=8.0),)),
+            "0101-1",
+        ),
+        Rule(
+            "manhole.repeat",
+            "Repeat",
+            "重复",
+            Repeat(measure="lid_open", times=2, of=3, levels=(Level(Severity.MINOR, 1.0),)),
+            "0101-1",
+        ),
+        Rule(
+            "manhole.stuck",
+            "Stuck",
+            "僵死",
+            Stuck(measure="tilt_deg", levels=(Level(Severity.MINOR, 24.0),)),
+            "M-stuck",
+        ),
+        Rule(
+            "manhole.window",
+            "Window",
+            "窗口",
+            Window(
+                measure="tilt_deg", window_s=32.0, at_least=2, levels=(Level(Severity.MINOR, 18.0, 10.0, keep_s=8.0),)
+            ),
+            "0101-1",
+        ),
+        Rule(
+            "manhole.back",
+            "Runs back",
+            "倒走",
+            Counter(measure="free_height_m", looks=Looks.BACK, levels=(Level(Severity.MINOR, 0.5),)),
+            "0101-1",
+        ),
+        Rule(
+            "manhole.together",
+            "Together",
+            "组合",
+            Combined(
+                match=Match.ALL,
+                parts=(
+                    Threshold("tilt_deg", (Level(Severity.MINOR, 15.0, 11.0),)),
+                    Threshold("free_height_m", (Level(Severity.MINOR, 0.7, 0.8),), Side.BELOW),
+                ),
+                hold_s=8.0,
+            ),
+            "0101-1",
+        ),
+    ),
+)
+"""Every rule kind that remembers, with times that the streams below go through."""
 DEVICES = 2
 EXAMPLES = int(os.environ.get("STREETWARDEN_TEST_EXAMPLES", "60"))
 """Streams tried; a full search: STREETWARDEN_TEST_EXAMPLES=3000."""
@@ -103,6 +182,7 @@ class Deliveries(RuleBasedStateMachine):
 
     url: str = ""
     serial: int = 0
+    kind: DeviceKind = KIND
 
     @initialize(messages=MESSAGES)
     def begin(self, messages: list[Message]) -> None:
@@ -123,8 +203,8 @@ class Deliveries(RuleBasedStateMachine):
             await register(self.pool, name, interval_s=INTERVAL_S, asset=f"asset-{self.names[0]}")
             for name in self.names
         ]
-        self.flow: Flow = await flow_on(self.pool, f"worker-{self.names[0]}", self.clock)
-        kinds = load_kinds()
+        self.flow: Flow = await self._new_flow()
+        kinds = {**KINDS, self.kind.key: self.kind}
         cases = Cases(ZONE)
         await cases.start(self.pool, [one for kind in kinds.values() for one in kind.rules], START)
         self.ticker = Ticker(self.pool, KnownDevices(kinds), cases)
@@ -186,14 +266,20 @@ class Deliveries(RuleBasedStateMachine):
             return
         with suppress(CrashError), patch("service.flow.write_token", side_effect=CrashError):
             await self.flow.settle(deliveries, self.token)
-        self.flow = await flow_on(self.pool, f"worker-{self.names[0]}", self.clock)
+        self.flow = await self._new_flow()
+
+    async def _new_flow(self) -> Flow:
+        kinds = {**KINDS, self.kind.key: self.kind}
+        return await flow_on(self.pool, f"worker-{self.names[0]}", self.clock, kinds=kinds)
 
     async def _tick(self) -> None:
         while await self.ticker.look(self.clock.time, {}):
             pass
 
     async def _compare(self) -> None:
-        plan = make_plan(KIND.rules, interval_s=INTERVAL_S, validity_factor=KIND.validity_factor, overrides={})
+        plan = make_plan(
+            self.kind.rules, interval_s=INTERVAL_S, validity_factor=self.kind.validity_factor, overrides={}
+        )
         for number, device_id in enumerate(self.ids):
             rows = await self.pool.fetch(
                 "SELECT rule, onset, state, peak, fired_at, cleared_at, standing FROM alert WHERE device_id = $1",
@@ -222,10 +308,19 @@ class Deliveries(RuleBasedStateMachine):
         assert not wrong, [dict(row) for row in wrong]
 
 
-def test_every_order_duplication_and_crash_upholds_the_same_alerts(database_url: str) -> None:
-    Deliveries.url = database_url
+class DeliveriesToRulesThatRemember(Deliveries):
+    """The same, to rules on several readings."""
+
+    kind = REMEMBERING
+
+
+@pytest.mark.parametrize("machine", [Deliveries, DeliveriesToRulesThatRemember])
+def test_every_order_duplication_and_crash_upholds_the_same_alerts(
+    machine: type[Deliveries], database_url: str
+) -> None:
+    machine.url = database_url
     run_state_machine_as_test(
-        Deliveries,
+        machine,
         settings=settings(
             max_examples=EXAMPLES,
             stateful_step_count=14,

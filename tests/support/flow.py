@@ -1,11 +1,13 @@
 """The way of a message without a broker: batches handed over by the test itself."""
 
+from collections.abc import Mapping
 from datetime import timedelta
 from zoneinfo import ZoneInfo
 
 import asyncpg
 
 from devices.catalogue import load_kinds
+from devices.kind import DeviceKind
 from domain.clock import Clock
 from ingest.catalogue import load_formats
 from ingest.normalise import TimeBounds
@@ -26,9 +28,10 @@ async def flow_on(
     clock: Clock | None = None,
     heartbeats: dict[str, str] | None = None,
     heartbeat_gap: timedelta = HEARTBEAT_GAP,
+    kinds: Mapping[str, DeviceKind] | None = None,
 ) -> Flow:
-    """A flow with the defaults of the service."""
-    kinds = load_kinds()
+    """A flow with the defaults of the service; ``kinds`` may bring other rules."""
+    kinds = kinds or load_kinds()
     lived = clock or SystemClock()
     cases = Cases(ZONE)
     await cases.start(pool, [rule for kind in kinds.values() for rule in kind.rules], lived.now())

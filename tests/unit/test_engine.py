@@ -12,7 +12,8 @@ from domain.coverage import Coverage
 from domain.reading import Flag, MeasureValue, Reading
 from rules.engine import Hearing, judge, next_hold_due, next_silence_due, tick, uneventful
 from rules.kinds.stale import Stale
-from rules.kinds.threshold import Side, Threshold
+from rules.kinds.threshold import Threshold
+from rules.levels import Side
 from rules.plan import Plan, make_plan
 from rules.rule import Level, Rule, RuleOverrideError
 from rules.tracks import Tracks, decode_tracks, encode_tracks

@@ -14,7 +14,8 @@ from devices.catalogue import load_kinds
 from devices.kind import DeviceKind
 from domain.alert import Severity, Step
 from domain.errors import InvalidInputError
-from rules.kinds.threshold import Side, Threshold
+from rules.kinds.threshold import Threshold
+from rules.levels import Side
 from rules.plan import make_plan
 from rules.rule import Rule
 from rules.story import Shows, Story, differences, play, told

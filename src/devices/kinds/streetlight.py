@@ -6,7 +6,8 @@ from devices.battery_radio import OFFLINE, RADIO, faults_of, offline_rule
 from devices.kind import DeviceKind, Fault, Measure
 from domain.alert import Severity
 from domain.ticket import TicketSort
-from rules.kinds.threshold import Side, Threshold
+from rules.kinds.threshold import Threshold
+from rules.levels import Side
 from rules.rule import Level, Rule
 
 _KEY: Final = "streetlight"

@@ -6,7 +6,7 @@ from math import inf, nextafter
 from typing import ClassVar, Final
 
 from domain.reading import MeasureValue
-from rules.levels import number_of, override_level, unknown_parameter, verdict_on
+from rules.levels import level_data, number_of, override_level, unknown_parameter, verdict_on
 from rules.rule import Level, RuleOverrideError, Verdict
 
 
@@ -65,7 +65,7 @@ class Range:
         return value, [verdict_on(excess, level.limit, level.clear) for level in self.levels]
 
     def overridden(self, parameters: Mapping[str, object]) -> "Range":
-        """Accepts ``low``, ``high`` and, per severity name, ``{"limit", "clear", "hold_s"}``."""
+        """Accepts ``low``, ``high`` and, per severity name, ``{"limit", "clear", "hold_s", "keep_s"}``."""
         low, high, levels = self.low, self.high, self.levels
         for name, value in parameters.items():
             if name == "low":
@@ -86,10 +86,7 @@ class Range:
             "measure": self.measure,
             "low": self.low,
             "high": self.high,
-            "levels": [
-                {"severity": int(level.severity), "limit": level.limit, "clear": level.clear, "hold_s": level.hold_s}
-                for level in self.levels
-            ],
+            "levels": [level_data(level) for level in self.levels],
         }
 
 

@@ -2,20 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from enum import StrEnum
 from math import inf
 from typing import ClassVar, Final
 
 from domain.reading import MeasureValue
-from rules.levels import number_of, override_level, unknown_parameter, verdict_on
+from rules.levels import Side, level_data, number_of, override_level, unknown_parameter, verdicts_on
 from rules.rule import Level, Verdict
-
-
-class Side(StrEnum):
-    """On which side of the limit it is bad."""
-
-    ABOVE = "above"
-    BELOW = "below"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,15 +53,10 @@ class Threshold:
         if value is None:
             return None
         judged = value if self.baseline is None else abs(value - self.baseline)
-        # Mirrored at zero, "below" is "above": one comparison for both.
-        sign = 1.0 if self.side is Side.ABOVE else -1.0
-        return value, [
-            verdict_on(sign * judged, sign * level.limit, None if level.clear is None else sign * level.clear)
-            for level in self.levels
-        ]
+        return value, verdicts_on(judged, self.levels, self.side)
 
     def overridden(self, parameters: Mapping[str, object]) -> "Threshold":
-        """Accepts ``baseline`` and, per severity name, ``{"limit", "clear", "hold_s"}``."""
+        """Accepts ``baseline`` and, per severity name, ``{"limit", "clear", "hold_s", "keep_s"}``."""
         changed = self
         for name, value in parameters.items():
             if name == "baseline":
@@ -87,10 +74,7 @@ class Threshold:
             "measure": self.measure,
             "side": self.side.value,
             "baseline": self.baseline,
-            "levels": [
-                {"severity": int(level.severity), "limit": level.limit, "clear": level.clear, "hold_s": level.hold_s}
-                for level in self.levels
-            ],
+            "levels": [level_data(level) for level in self.levels],
         }
 
 
