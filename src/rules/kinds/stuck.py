@@ -28,9 +28,8 @@ class Stuck(LevelledMemory):
     """In the measure's unit: a change no larger than this is none."""
 
     def reach(self, validity_s: float) -> Reach:
-        """The longest time it waits for a change."""
-        del validity_s
-        return Reach(self._longest_s, 2)
+        """The longest time it waits for a change, and the reading that spoke when that began."""
+        return Reach(self._longest_s + validity_s, 2)
 
     @property
     def _longest_s(self) -> float:
