@@ -67,11 +67,22 @@ class _Stretch:
             return False
         return any(self.calm_after(watch) is None for watch in self.watches)
 
+    @property
+    def settled(self) -> Sequence[Reading]:
+        """Those judged before this batch, and its late ones: what is fresh is judged after this, once.
+
+        One of the newest moment is fresh and stored already (``service.stream.settle_doubtful``).
+        """
+        fresh = {(reading.at, reading.digest) for reading in self.stream.fresh}
+        if not fresh:
+            return self.readings
+        return [reading for reading in self.readings if (reading.at, reading.digest) not in fresh]
+
     def calm_before(self, watch: Watch) -> datetime | None:
-        return calm_before(self.stream.known.plan, watch, self.readings, self.first, whole=self.begun)
+        return calm_before(self.stream.known.plan, watch, self.settled, self.first, whole=self.begun)
 
     def calm_after(self, watch: Watch) -> datetime | None:
-        return calm_after(self.stream.known.plan, watch, self.readings, self.last)
+        return calm_after(self.stream.known.plan, watch, self.settled, self.last)
 
 
 async def rejudge_late(
@@ -235,7 +246,7 @@ def _rejudge_rule(stretch: _Stretch, watch: Watch, span: Span, tracks: Tracks) -
         return None
     horizon = _horizon(stream, stood, tracks, watch)
     device_id = stream.state.device_id
-    changes, track = replay(stream.known.plan, watch, stretch.readings, device_id, span, horizon)
+    changes, track = replay(stream.known.plan, watch, stretch.settled, device_id, span, horizon)
     if span.until is None:
         if track is None:
             tracks.rules.pop(watch.key, None)

@@ -120,6 +120,8 @@ REMEMBERING = replace(
 )
 """Every rule kind that remembers, with times that the streams below go through."""
 DEVICES = 2
+WORKERS = 2
+"""One device's messages come by either, as they do on a shared subscription."""
 EXAMPLES = int(os.environ.get("STREETWARDEN_TEST_EXAMPLES", "60"))
 """Streams tried; a full search: STREETWARDEN_TEST_EXAMPLES=3000."""
 
@@ -178,7 +180,7 @@ def as_reading(message: Message) -> Reading:
 
 
 class Deliveries(RuleBasedStateMachine):
-    """Messages under way to a service that ticks and crashes; each is delivered at least once, in whatever order."""
+    """Messages under way to workers that tick and crash; each is delivered at least once, in whatever order."""
 
     url: str = ""
     serial: int = 0
@@ -203,27 +205,27 @@ class Deliveries(RuleBasedStateMachine):
             await register(self.pool, name, interval_s=INTERVAL_S, asset=f"asset-{self.names[0]}")
             for name in self.names
         ]
-        self.flow: Flow = await self._new_flow()
+        self.flows = [await self._new_flow(worker) for worker in range(WORKERS)]
         kinds = {**KINDS, self.kind.key: self.kind}
         cases = Cases(ZONE)
         await cases.start(self.pool, [one for kind in kinds.values() for one in kind.rules], START)
         self.ticker = Ticker(self.pool, KnownDevices(kinds), cases)
 
     @precondition(lambda self: self.under_way)
-    @rule(data=st.data(), crash=st.booleans(), together=st.integers(1, 4))
-    def deliver(self, data: st.DataObject, together: int, *, crash: bool) -> None:
+    @rule(data=st.data(), crash=st.booleans(), together=st.integers(1, 4), worker=st.integers(0, WORKERS - 1))
+    def deliver(self, data: st.DataObject, together: int, worker: int, *, crash: bool) -> None:
         """Some of what is under way arrives as one batch; a crash before its commit brings it again, some day."""
         batch = data.draw(st.permutations(self.under_way))[:together]
-        self._settle(batch, crash=crash)
+        self._settle(batch, worker, crash=crash)
         if not crash:
             self.under_way = [message for message in self.under_way if message not in batch]
             self.delivered += batch
 
     @precondition(lambda self: self.delivered)
-    @rule(data=st.data())
-    def deliver_again(self, data: st.DataObject) -> None:
+    @rule(data=st.data(), worker=st.integers(0, WORKERS - 1))
+    def deliver_again(self, data: st.DataObject, worker: int) -> None:
         """What was settled before arrives once more, with its DUP mark or as a repeat of the device's own."""
-        self._settle(data.draw(st.lists(st.sampled_from(self.delivered), min_size=1, max_size=4)), crash=False)
+        self._settle(data.draw(st.lists(st.sampled_from(self.delivered), min_size=1, max_size=4)), worker, crash=False)
 
     @rule(seconds=st.integers(0, 90))
     def time_passes(self, seconds: int) -> None:
@@ -237,18 +239,18 @@ class Deliveries(RuleBasedStateMachine):
         with self.runner:
             try:
                 if self.under_way:
-                    self._settle(self.under_way, crash=False)
+                    self._settle(self.under_way, 0, crash=False)
                 self.clock.time = END
                 self.runner.run(self._tick())
                 self.runner.run(self._compare())
             finally:
                 self.runner.run(self.pool.close())
 
-    def _settle(self, batch: list[Message], *, crash: bool) -> None:
+    def _settle(self, batch: list[Message], worker: int, *, crash: bool) -> None:
         self.clock.time = max(self.clock.time, *(message.at for message in batch))
-        self.runner.run(self._settle_at(batch, crash=crash))
+        self.runner.run(self._settle_at(batch, worker, crash=crash))
 
-    async def _settle_at(self, batch: list[Message], *, crash: bool) -> None:
+    async def _settle_at(self, batch: list[Message], worker: int, *, crash: bool) -> None:
         self.token += 1
         deliveries = [
             Delivery(
@@ -262,15 +264,15 @@ class Deliveries(RuleBasedStateMachine):
             for place, message in enumerate(batch)
         ]
         if not crash:
-            await self.flow.settle(deliveries, self.token)
+            await self.flows[worker].settle(deliveries, self.token)
             return
         with suppress(CrashError), patch("service.flow.write_token", side_effect=CrashError):
-            await self.flow.settle(deliveries, self.token)
-        self.flow = await self._new_flow()
+            await self.flows[worker].settle(deliveries, self.token)
+        self.flows[worker] = await self._new_flow(worker)
 
-    async def _new_flow(self) -> Flow:
+    async def _new_flow(self, worker: int) -> Flow:
         kinds = {**KINDS, self.kind.key: self.kind}
-        return await flow_on(self.pool, f"worker-{self.names[0]}", self.clock, kinds=kinds)
+        return await flow_on(self.pool, f"worker-{self.names[0]}-{worker}", self.clock, kinds=kinds)
 
     async def _tick(self) -> None:
         while await self.ticker.look(self.clock.time, {}):
