@@ -64,8 +64,7 @@ def tidy_alias(source: str, alias: str) -> str:
 
 def object_to_asset(asset: AssetEntry, vocabulary: Vocabulary) -> Iterator[Objection]:
     """Say what is wrong with an asset; nothing if it may be registered."""
-    if not ASSET_NAME.fullmatch(asset.name):
-        yield Objection("name", "1 to 100 characters without a slash, a control character or spaces at the ends")
+    yield from _object_to_names({"name": asset.name, "site": asset.site, "circuit": asset.circuit})
     yield from _object_to_place(asset.kind, asset.district, vocabulary)
     if asset.component_code is not None and not COMPONENT_CODE.fullmatch(asset.component_code):
         yield Objection("component_code", "16 digits (部件标识码)")
@@ -126,6 +125,12 @@ def require_device(device: DeviceEntry, vocabulary: Vocabulary) -> None:
     objections = list(object_to_device(device, vocabulary))
     if objections:
         raise RegistrationError(objections)
+
+
+def _object_to_names(names: Mapping[str, str | None]) -> Iterator[Objection]:
+    for field, name in names.items():
+        if name is not None and not ASSET_NAME.fullmatch(name):
+            yield Objection(field, "1 to 100 characters without a slash, a control character or spaces at the ends")
 
 
 def _object_to_place(kind: str, district: str, vocabulary: Vocabulary) -> Iterator[Objection]:

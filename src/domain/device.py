@@ -69,3 +69,7 @@ class Asset:
     """权属单位."""
     keeper: str | None = None
     """养护单位."""
+    site: str | None = None
+    """The place it stands at with others (场所): a compound, a market, a pumping station."""
+    circuit: str | None = None
+    """The feeder it hangs on (回路)."""
