@@ -18,7 +18,7 @@ CREATE TABLE rule_override (
     rule       text NOT NULL,
     parameters jsonb NOT NULL CHECK (jsonb_typeof(parameters) = 'object'),
     author     text NOT NULL,
-    reason     text,
+    reason     text NOT NULL,
     updated_at timestamptz NOT NULL,
     PRIMARY KEY (scope, name, rule)
 );

@@ -10,6 +10,7 @@ import orjson
 from devices.kind import DeviceKind
 from domain.device import DEVICE_NAME, DISTRICT_CODE, LifeCycle
 from domain.errors import InvalidInputError
+from domain.scope import Group, Scope
 from rules.rule import RuleOverrideError
 from store.registry import NATIVE, AssetEntry, DeviceEntry
 
@@ -54,6 +55,10 @@ class Vocabulary:
     kinds: Mapping[str, DeviceKind]
     sources: Collection[str]
     """Names of the payload formats."""
+
+    def kinds_with(self, rule: str) -> list[DeviceKind]:
+        """The kinds of devices that a rule judges."""
+        return [kind for kind in self.kinds.values() if any(rule == each.key for each in kind.rules)]
 
 
 def tidy_alias(source: str, alias: str) -> str:
@@ -103,6 +108,24 @@ def object_to_device(device: DeviceEntry, vocabulary: Vocabulary) -> Iterator[Ob
     if kind is not None:
         yield from _object_to_fields(device.fields or {}, kind)
         yield from _object_to_overrides(device.overrides or {}, kind)
+
+
+def object_to_override(
+    group: Group, rule: str, parameters: Mapping[str, object], vocabulary: Vocabulary
+) -> Iterator[Objection]:
+    """Say what is wrong with what a group shall set differently in a rule; nothing if it may."""
+    match group.scope:
+        case Scope.GRID:
+            if not UNIT_GRID.fullmatch(group.name):
+                yield Objection("name", "15 digits (单元网格标识码)")
+        case Scope.CIRCUIT | Scope.SITE:
+            yield from _object_to_names({"name": group.name})
+        case Scope.MODEL | Scope.OWNER | Scope.DEVICE:
+            yield from _object_to_text("name", group.name)
+    yield from _object_to_json("parameters", parameters)
+    for kind in vocabulary.kinds_with(rule):
+        for objection in _object_to_overrides({rule: parameters}, kind):
+            yield objection._replace(field="parameters")
 
 
 def require_asset(asset: AssetEntry, vocabulary: Vocabulary) -> None:
