@@ -3,7 +3,7 @@
 import random
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from devices.kind import DeviceKind
@@ -73,10 +73,15 @@ class _Works:
     )
     places: dict[str, str] = field(default_factory=dict[str, str])
 
-    def add(self, device: FleetDevice, community: str, **groups: str | None) -> None:
+    def add(self, device: FleetDevice, community: str) -> None:
         """Take a device in, and into its groups."""
         self.devices.append(device)
-        member_of = {**groups, GATEWAY: f"GW-{community}", GRID: device.unit_grid}
+        member_of = {
+            CIRCUIT: device.circuit,
+            SITE: device.site,
+            GATEWAY: f"GW-{community}",
+            GRID: device.unit_grid,
+        }
         for sort, name in member_of.items():
             if name is not None:
                 self.groups[sort].setdefault(name, []).append(device.name)
@@ -129,7 +134,7 @@ def _string_lamps(works: _Works, kind: DeviceKind, count: int, dice: random.Rand
             x, y = _somewhere(works.town, dice)
             dx, dy = dice.choice(((_LAMP_GAP, 0.0), (0.0, _LAMP_GAP)))
         spot = works.town.spot(x, y)
-        works.add(_device(kind, serial, spot, dice), spot.community, circuit=circuit)
+        works.add(replace(_device(kind, serial, spot, dice), circuit=circuit), spot.community)
         left, x, y = left - 1, x + dx, y + dy
 
 
@@ -145,7 +150,7 @@ def _fill_sites(
             x, y = _somewhere(works.town, dice)
         spot = works.town.spot(x + dice.uniform(-0.1, 0.1), y + dice.uniform(-0.1, 0.1))
         place = _PLACES_ZH[works.places[site]]
-        works.add(_device(kind, serial, spot, dice, place=place), spot.community, site=site)
+        works.add(replace(_device(kind, serial, spot, dice, place=place), site=site), spot.community)
         left -= 1
 
 

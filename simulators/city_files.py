@@ -97,6 +97,8 @@ def _write_assets(path: Path, devices: list[FleetDevice]) -> None:
                     "address": device.address,
                     "owner": device.owner,
                     "keeper": device.keeper,
+                    "site": device.site,
+                    "circuit": device.circuit,
                     "simulated": True,
                 },
             }

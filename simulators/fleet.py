@@ -71,6 +71,10 @@ class FleetDevice:
     address: str | None = None
     owner: str | None = None
     keeper: str | None = None
+    site: str | None = None
+    """The place it stands at with others (场所)."""
+    circuit: str | None = None
+    """The feeder it hangs on (回路)."""
     interval_s: float | None = None
     """Expected seconds between two reports; ``None`` takes the kind's."""
     baseline_deg: float | None = None

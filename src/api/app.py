@@ -23,6 +23,7 @@ from api.routes import (
     ledger,
     readings,
     redrive,
+    rule_overrides,
     tickets,
     trace,
 )
@@ -47,6 +48,7 @@ _ROUTERS: Final = (
     readings.router,
     assets.router,
     kinds.router,
+    rule_overrides.router,
     diagnosis.router,
     redrive.router,
     ledger.router,

@@ -10,6 +10,7 @@ import orjson
 from devices.kind import DeviceKind
 from domain.device import DEVICE_NAME, DISTRICT_CODE, LifeCycle
 from domain.errors import InvalidInputError
+from domain.scope import Group, Scope
 from rules.rule import RuleOverrideError
 from store.registry import NATIVE, AssetEntry, DeviceEntry
 
@@ -55,6 +56,10 @@ class Vocabulary:
     sources: Collection[str]
     """Names of the payload formats."""
 
+    def kinds_with(self, rule: str) -> list[DeviceKind]:
+        """The kinds of devices that a rule judges."""
+        return [kind for kind in self.kinds.values() if any(rule == each.key for each in kind.rules)]
+
 
 def tidy_alias(source: str, alias: str) -> str:
     """Write an alias as its source does: an EUI-64 comes in lower case, whatever a spreadsheet made of it."""
@@ -64,8 +69,7 @@ def tidy_alias(source: str, alias: str) -> str:
 
 def object_to_asset(asset: AssetEntry, vocabulary: Vocabulary) -> Iterator[Objection]:
     """Say what is wrong with an asset; nothing if it may be registered."""
-    if not ASSET_NAME.fullmatch(asset.name):
-        yield Objection("name", "1 to 100 characters without a slash, a control character or spaces at the ends")
+    yield from _object_to_names({"name": asset.name, "site": asset.site, "circuit": asset.circuit})
     yield from _object_to_place(asset.kind, asset.district, vocabulary)
     if asset.component_code is not None and not COMPONENT_CODE.fullmatch(asset.component_code):
         yield Objection("component_code", "16 digits (部件标识码)")
@@ -106,6 +110,24 @@ def object_to_device(device: DeviceEntry, vocabulary: Vocabulary) -> Iterator[Ob
         yield from _object_to_overrides(device.overrides or {}, kind)
 
 
+def object_to_override(
+    group: Group, rule: str, parameters: Mapping[str, object], vocabulary: Vocabulary
+) -> Iterator[Objection]:
+    """Say what is wrong with what a group shall set differently in a rule; nothing if it may."""
+    match group.scope:
+        case Scope.GRID:
+            if not UNIT_GRID.fullmatch(group.name):
+                yield Objection("name", "15 digits (单元网格标识码)")
+        case Scope.CIRCUIT | Scope.SITE:
+            yield from _object_to_names({"name": group.name})
+        case Scope.MODEL | Scope.OWNER | Scope.DEVICE:
+            yield from _object_to_text("name", group.name)
+    yield from _object_to_json("parameters", parameters)
+    for kind in vocabulary.kinds_with(rule):
+        for objection in _object_to_overrides({rule: parameters}, kind):
+            yield objection._replace(field="parameters")
+
+
 def require_asset(asset: AssetEntry, vocabulary: Vocabulary) -> None:
     """Raise unless the asset may be registered.
 
@@ -126,6 +148,12 @@ def require_device(device: DeviceEntry, vocabulary: Vocabulary) -> None:
     objections = list(object_to_device(device, vocabulary))
     if objections:
         raise RegistrationError(objections)
+
+
+def _object_to_names(names: Mapping[str, str | None]) -> Iterator[Objection]:
+    for field, name in names.items():
+        if name is not None and not ASSET_NAME.fullmatch(name):
+            yield Objection(field, "1 to 100 characters without a slash, a control character or spaces at the ends")
 
 
 def _object_to_place(kind: str, district: str, vocabulary: Vocabulary) -> Iterator[Objection]:

@@ -45,6 +45,16 @@ class Device:
     """Rule key → parameter → value, where this device departs from the rule."""
     simulated: bool = False
     """Played by the simulator or in a drill (演练)."""
+    model: str | None = None
+    """Vendor and model (设备型号)."""
+    owner: str | None = None
+    """权属单位 of its asset; this and what follows belong to the asset it is fitted to now."""
+    unit_grid: str | None = None
+    """单元网格标识码: 15 digits."""
+    circuit: str | None = None
+    """回路."""
+    site: str | None = None
+    """场所."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,3 +79,7 @@ class Asset:
     """权属单位."""
     keeper: str | None = None
     """养护单位."""
+    site: str | None = None
+    """The place it stands at with others (场所): a compound, a market, a pumping station."""
+    circuit: str | None = None
+    """The feeder it hangs on (回路)."""

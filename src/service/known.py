@@ -9,16 +9,18 @@ import orjson
 from devices.kind import DeviceKind
 from domain.device import Device
 from ingest.normalise import Limits, limits_of
+from rules.layers import GroupOverrides
 from rules.plan import Plan, make_plan
 from rules.rule import RuleOverrideError
 from store.connection import Executor
 from store.known_devices import devices_by_alias, devices_by_id
+from store.rule_overrides import load_group_overrides
 
 _REMEMBERED: Final = 200_000
-"""Devices kept by alias; when full the memory starts anew. About 300 bytes a device."""
+"""Devices kept by alias; when full the memory starts anew. About 600 bytes a device, its names included."""
 
 _PLANS: Final = 5_000
-"""Plans kept by kind, interval and overrides; about 10 KB each."""
+"""Plans kept by kind, interval and merged overrides; about 10 KB each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +41,14 @@ class KnownDevices:
         self._limits = {key: limits_of(kind) for key, kind in kinds.items()}
         self._plans: dict[tuple[str, float, bytes], Plan] = {}
         self._by_alias: dict[tuple[str, str], Known] = {}
+        self._groups: GroupOverrides | None = None
         self._epoch = 0
 
     def forget(self) -> None:
         """The registry changed: ask again. A batch under way keeps what it was given."""
         self._by_alias.clear()
         self._plans.clear()
+        self._groups = None
         self._epoch += 1
 
     async def load(self, connection: Executor, aliases: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Known]:
@@ -58,30 +62,38 @@ class KnownDevices:
         missing = [alias for alias in wanted if alias not in batch]
         if missing:
             epoch = self._epoch
+            groups = self._groups or GroupOverrides(await load_group_overrides(connection))
             rows = await devices_by_alias(connection, missing)
-            found = {alias: self.describe(device) for alias, device in rows.items()}
+            found = {alias: self._describe(device, groups) for alias, device in rows.items()}
             batch |= found
             if epoch == self._epoch:
+                self._groups = groups
                 if len(self._by_alias) + len(found) > _REMEMBERED:
                     self._by_alias.clear()
                 self._by_alias |= found
         return batch
 
     async def load_by_id(self, connection: Executor, ids: list[int]) -> dict[int, Known]:
-        """Devices by id, for the ticker."""
-        return {key: self.describe(device) for key, device in (await devices_by_id(connection, ids)).items()}
+        """Devices by id, for the ticker.
 
-    def describe(self, device: Device) -> Known:
+        It looks at once when the registry changes, and sets the next look by what it finds: nothing remembered will do,
+        since it may look before the change was heard of here.
+        """
+        groups = GroupOverrides(await load_group_overrides(connection))
+        return {key: self._describe(device, groups) for key, device in (await devices_by_id(connection, ids)).items()}
+
+    def _describe(self, device: Device, groups: GroupOverrides) -> Known:
         """Put a device together with its kind's limits and its plan."""
         kind = self._kinds.get(device.kind)
         if kind is None:
             # A kind whose file was taken away: its readings are held as unknown until it is back.
             return Known(device, {}, make_plan((), interval_s=1.0, validity_factor=1.0, overrides={}))
-        return Known(device, self._limits[kind.key], self._plan(kind, device))
+        return Known(device, self._limits[kind.key], self._plan(kind, device, groups))
 
-    def _plan(self, kind: DeviceKind, device: Device) -> Plan:
+    def _plan(self, kind: DeviceKind, device: Device, groups: GroupOverrides) -> Plan:
         interval = device.interval_s or kind.interval_s
-        key = (kind.key, interval, orjson.dumps(device.overrides) if device.overrides else b"")
+        overrides = groups.settle(kind.rules, device)
+        key = (kind.key, interval, overrides)
         plan = self._plans.get(key)
         if plan is None:
             try:
@@ -89,10 +101,10 @@ class KnownDevices:
                     kind.rules,
                     interval_s=interval,
                     validity_factor=kind.validity_factor,
-                    overrides=device.overrides,
+                    overrides=orjson.loads(overrides) if overrides else {},
                 )
             except (RuleOverrideError, OverflowError, ValueError):
-                # Checked when it was written; a rule that changed since must not stop the stream: the default judges.
+                # Each fits its rule, and still no plan can be made of them: the stream must not stop.
                 plan = make_plan(kind.rules, interval_s=interval, validity_factor=kind.validity_factor, overrides={})
             if len(self._plans) >= _PLANS:
                 self._plans.clear()

@@ -25,13 +25,25 @@ OPTIONAL: Final = (
     "address",
     "owner",
     "keeper",
+    "site",
+    "circuit",
     "interval_s",
     "aliases",
     "simulated",
     "baseline_deg",
     "fields",
 )
-_ASSET_COLUMNS: Final = ("component_code", "unit_grid", "longitude", "latitude", "address", "owner", "keeper")
+_ASSET_COLUMNS: Final = (
+    "component_code",
+    "unit_grid",
+    "longitude",
+    "latitude",
+    "address",
+    "owner",
+    "keeper",
+    "site",
+    "circuit",
+)
 _COLUMN_OF: Final = {"overrides": "baseline_deg"}
 """Where the name of a field is not that of its column."""
 _TRUE: Final = ("true", "1", "yes", "y", "是")
@@ -168,6 +180,8 @@ def _asset(cells: Mapping[str, str], line: int, bad: list[BadCell]) -> AssetEntr
         address=cells.get("address") or None,
         owner=cells.get("owner") or None,
         keeper=cells.get("keeper") or None,
+        site=cells.get("site") or None,
+        circuit=cells.get("circuit") or None,
     )
 
 

@@ -1,5 +1,6 @@
 """What the way of a message needs of the registry: devices by the names their sources use."""
 
+import sys
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
@@ -14,7 +15,7 @@ _CHANGES: Final = "streetwarden_registry"
 
 _SELECT: Final = """
 SELECT a.source, a.alias, d.id, d.name, d.kind, d.district, d.life_cycle, f.asset_id, d.interval_s, d.fields,
-       d.overrides, d.simulated
+       d.overrides, d.simulated, d.model, s.owner, s.unit_grid, s.circuit, s.site
 """
 
 _BY_ALIAS: Final = f"""{_SELECT}
@@ -22,11 +23,13 @@ FROM unnest($1::text[], $2::text[]) AS n(source, alias)
 JOIN device_alias AS a ON a.source = n.source AND a.alias = n.alias
 JOIN device AS d ON d.id = a.device_id
 LEFT JOIN fitting AS f ON f.device_id = d.id AND f.fitted_until IS NULL
+LEFT JOIN asset AS s ON s.id = f.asset_id
 """
 
 _BY_ID: Final = f"""{_SELECT.replace("a.source, a.alias", "'', ''")}
 FROM device AS d
 LEFT JOIN fitting AS f ON f.device_id = d.id AND f.fitted_until IS NULL
+LEFT JOIN asset AS s ON s.id = f.asset_id
 WHERE d.id = ANY($1::bigint[])
 """
 
@@ -87,4 +90,14 @@ def _device(row: asyncpg.Record) -> Device:
         fields=orjson.loads(row[9]),
         overrides=orjson.loads(row[10]),
         simulated=row[11],
+        model=_shared(row[12]),
+        owner=_shared(row[13]),
+        unit_grid=_shared(row[14]),
+        circuit=_shared(row[15]),
+        site=_shared(row[16]),
     )
+
+
+def _shared(name: str | None) -> str | None:
+    """One string for all devices of a group: a hundred thousand of them are remembered."""
+    return None if name is None else sys.intern(name)

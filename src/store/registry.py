@@ -33,6 +33,8 @@ class AssetEntry:
     address: str | None = None
     owner: str | None = None
     keeper: str | None = None
+    site: str | None = None
+    circuit: str | None = None
     attributes: Mapping[str, object] | None = None
 
 
@@ -106,6 +108,8 @@ class Writing:
             [a.owner for a in assets],
             [a.keeper for a in assets],
             [_json(a.attributes) for a in assets],
+            [a.site for a in assets],
+            [a.circuit for a in assets],
             self._now,
         )
         return _created_and_updated(rows)
@@ -240,13 +244,14 @@ SELECT w.name, w.asset FROM unnest($1::text[], $2::text[]) AS w (name, asset)
 
 _UPSERT_ASSETS: Final = """
 INSERT INTO asset AS a (name, kind, district, component_code, unit_grid, longitude, latitude, source_datum,
-                        address, owner, keeper, attributes, created_at, updated_at)
+                        address, owner, keeper, attributes, site, circuit, created_at, updated_at)
 SELECT w.name, w.kind, w.district, w.component_code, w.unit_grid, w.longitude, w.latitude,
-       coalesce(w.source_datum, 'wgs84'), w.address, w.owner, w.keeper, coalesce(w.attributes, '{}')::jsonb, $13, $13
+       coalesce(w.source_datum, 'wgs84'), w.address, w.owner, w.keeper, coalesce(w.attributes, '{}')::jsonb,
+       w.site, w.circuit, $15, $15
   FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::float8[], $7::float8[], $8::text[],
-              $9::text[], $10::text[], $11::text[], $12::text[])
+              $9::text[], $10::text[], $11::text[], $12::text[], $13::text[], $14::text[])
     AS w (name, kind, district, component_code, unit_grid, longitude, latitude, source_datum,
-          address, owner, keeper, attributes)
+          address, owner, keeper, attributes, site, circuit)
     ON CONFLICT (name) DO UPDATE
    SET district = excluded.district,
        component_code = coalesce(excluded.component_code, a.component_code),
@@ -258,6 +263,8 @@ SELECT w.name, w.kind, w.district, w.component_code, w.unit_grid, w.longitude, w
        owner = coalesce(excluded.owner, a.owner),
        keeper = coalesce(excluded.keeper, a.keeper),
        attributes = a.attributes || excluded.attributes,
+       site = coalesce(excluded.site, a.site),
+       circuit = coalesce(excluded.circuit, a.circuit),
        updated_at = excluded.updated_at
 RETURNING (xmax = 0) AS created
 """

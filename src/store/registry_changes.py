@@ -36,7 +36,8 @@ async def create(
 _REPLACE_ASSET: Final = """
 UPDATE asset
    SET district = $2, component_code = $3, unit_grid = $4, longitude = $5, latitude = $6,
-       source_datum = coalesce($7, 'wgs84'), address = $8, owner = $9, keeper = $10, attributes = $11, updated_at = $12
+       source_datum = coalesce($7, 'wgs84'), address = $8, owner = $9, keeper = $10, attributes = $11,
+       site = $12, circuit = $13, updated_at = $14
  WHERE name = $1
 RETURNING id
 """
@@ -66,6 +67,8 @@ async def replace_asset(pool: Pool, asset: AssetEntry, now: datetime) -> None:
             asset.owner,
             asset.keeper,
             orjson.dumps(asset.attributes or {}),
+            asset.site,
+            asset.circuit,
             now,
         )
         if row is None:

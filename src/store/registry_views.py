@@ -22,6 +22,8 @@ class AssetRow(NamedTuple):
     address: str | None
     owner: str | None
     keeper: str | None
+    site: str | None
+    circuit: str | None
     attributes: bytes
     created_at: datetime
     updated_at: datetime
@@ -31,21 +33,31 @@ class AssetRow(NamedTuple):
 
 _ASSET: Final = """
 SELECT a.id, a.name, a.kind, a.district, a.component_code, a.unit_grid, a.longitude, a.latitude, a.source_datum,
-       a.address, a.owner, a.keeper, a.attributes, a.created_at, a.updated_at,
+       a.address, a.owner, a.keeper, a.site, a.circuit, a.attributes, a.created_at, a.updated_at,
        ARRAY(SELECT d.name FROM fitting f JOIN device d ON d.id = f.device_id
               WHERE f.asset_id = a.id AND f.fitted_until IS NULL ORDER BY d.name)
   FROM asset a
 """
 
 
-async def list_assets(
-    pool: Pool, *, kind: str | None, district: str | None, owner: str | None, after: str | None, limit: int
-) -> list[AssetRow]:
+class AssetFilter(NamedTuple):
+    """Which assets a list shows; ``None`` does not care."""
+
+    kind: str | None = None
+    district: str | None = None
+    owner: str | None = None
+    site: str | None = None
+    circuit: str | None = None
+
+
+async def list_assets(pool: Pool, wanted: AssetFilter, *, after: str | None, limit: int) -> list[AssetRow]:
     """Assets by name."""
     where = Conditions()
-    where.add_given("a.kind = {}", kind)
-    where.add_given("a.district = {}", district)
-    where.add_given("a.owner = {}", owner)
+    where.add_given("a.kind = {}", wanted.kind)
+    where.add_given("a.district = {}", wanted.district)
+    where.add_given("a.owner = {}", wanted.owner)
+    where.add_given("a.site = {}", wanted.site)
+    where.add_given("a.circuit = {}", wanted.circuit)
     where.add_given("a.name > {}", after)
     statement = f"{_ASSET} WHERE {where.text} ORDER BY a.name LIMIT {where.parameter(limit)}"
     return [AssetRow._make(record) for record in await pool.fetch(statement, *where.values)]

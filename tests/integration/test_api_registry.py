@@ -45,6 +45,24 @@ async def test_an_asset_needs_no_device_and_its_chinese_name_stands_in_the_path(
         assert (emptied.json()["keeper"], emptied.json()["attributes"]) == (None, {"depth_m": 2.4})
 
 
+async def test_assets_are_listed_by_site_and_circuit(pool: asyncpg.Pool) -> None:
+    async with client(pool) as http:
+        for name, site, circuit in (("LD-1", "S-1", "C-1"), ("LD-2", "S-1", "C-2"), ("LD-3", None, "C-2")):
+            body = {"name": name, "kind": "streetlight", "district": "511703", "site": site, "circuit": circuit}
+            (await http.post("/v1/assets", json=body)).raise_for_status()
+
+        async def listed(query: str) -> list[str]:
+            return [each["name"] for each in (await http.get(f"/v1/assets?{query}")).json()["items"]]
+
+        assert await listed("site=S-1") == ["LD-1", "LD-2"]
+        assert await listed("circuit=C-2") == ["LD-2", "LD-3"]
+        moved = (await http.patch("/v1/assets/LD-3", json={"site": "S-1", "circuit": None})).json()
+        assert (moved["site"], moved["circuit"]) == ("S-1", None)
+        assert await listed("site=S-1&circuit=C-2") == ["LD-2"]
+        refused = await http.patch("/v1/assets/LD-3", json={"circuit": "a/b"})
+        assert [each["field"] for each in refused.json()["errors"]] == ["circuit"]
+
+
 @pytest.mark.parametrize(
     ("change", "field"),
     [

@@ -83,6 +83,15 @@ async def test_importing_again_updates_what_is_told_and_leaves_what_is_not(pool:
     assert await pool.fetchval("SELECT count(*) FROM fitting") == 1
 
 
+async def test_an_asset_belongs_to_a_site_and_a_circuit(pool: asyncpg.Pool) -> None:
+    head = "device,kind,district,asset,site,circuit"
+    assert await bring_in(pool, f"{head}\nlamp-1,streetlight,511703,LD-1,S-00012,C-0007\n") == (1, 0, 1, 0)
+    await bring_in(pool, f"{head}\nlamp-1,streetlight,511703,LD-1,,C-0008\n")
+    assert tuple(await pool.fetchrow("SELECT site, circuit FROM asset") or ()) == ("S-00012", "C-0008")
+    bad = sheet_of(f"{head}\nlamp-1,streetlight,511703,LD-1,a/b,\n").bad
+    assert [(cell.line, cell.column) for cell in bad] == [(2, "site")]
+
+
 async def test_an_import_that_names_another_asset_moves_the_sensor(pool: asyncpg.Pool) -> None:
     await bring_in(pool, GOOD)
     await bring_in(pool, "device,kind,district,asset\nmh-1,manhole,511703,JG-2\n")

@@ -48,6 +48,10 @@ def test_the_service_takes_every_line_of_the_registry(tmp_path: Path, city: City
     assert sheet.bad == []
     assert len(sheet.rows) == len(sheet.assets) == 4000
     assert all(row.device is not None and row.device.simulated for row in sheet.rows)
+    on_feeders = Counter(asset.circuit for asset in sheet.assets.values() if asset.circuit is not None)
+    assert on_feeders == {name: len(members) for name, members in city.groups[CIRCUIT].items()}
+    at_sites = Counter(asset.site for asset in sheet.assets.values() if asset.site is not None)
+    assert at_sites == {name: len(members) for name, members in city.groups[SITE].items()}
 
 
 def test_every_kind_has_its_share_and_one_that_nobody_listed_has_one_too() -> None:

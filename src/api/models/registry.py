@@ -27,6 +27,8 @@ _ASSET: Final[JsonDict] = {
     "address": "达川区南外镇华阳路 12 号",
     "owner": "达川区排水公司",
     "keeper": "达川区市政养护所",
+    "site": "S-00012",
+    "circuit": None,
     "attributes": {"depth_m": 2.4, "anti_fall_net": True},
 }
 _DEVICE: Final[JsonDict] = {
@@ -54,6 +56,8 @@ class AssetFields(_Strict):
     address: str | None = None
     owner: str | None = Field(default=None, description="权属单位.")
     keeper: str | None = Field(default=None, description="养护单位.")
+    site: str | None = Field(default=None, description="Place it stands at with others (场所).")
+    circuit: str | None = Field(default=None, description="Feeder it hangs on (回路).")
     attributes: dict[str, Any] | None = Field(default=None, description="What else is known: depth, waste type …")
 
 
@@ -101,6 +105,8 @@ class Asset(BaseModel):
     address: str | None
     owner: str | None
     keeper: str | None
+    site: str | None
+    circuit: str | None
     attributes: Mapping[str, Any]
     devices: Sequence[str] = Field(description="Fitted to it now.")
     created_at: datetime

@@ -16,7 +16,7 @@ from api.security import Reader, Registrar
 from domain.errors import NotFoundError
 from store.registry import AssetEntry
 from store.registry_changes import create, replace_asset
-from store.registry_views import AssetRow, find_asset, list_assets
+from store.registry_views import AssetFilter, AssetRow, find_asset, list_assets
 
 router: Final = APIRouter(prefix="/v1/assets", tags=["registry"])
 
@@ -28,12 +28,14 @@ async def assets(
     kind: Word | None = None,
     district: Word | None = None,
     owner: Word | None = None,
+    site: Word | None = None,
+    circuit: Word | None = None,
     cursor: Cursor = None,
     limit: Limit = 100,
 ) -> Page[Asset]:
     """List assets by name."""
-    after = read_cursor(cursor, str, str)
-    rows = await list_assets(parts.pool, kind=kind, district=district, owner=owner, after=after, limit=limit + 1)
+    wanted = AssetFilter(kind, district, owner, site, circuit)
+    rows = await list_assets(parts.pool, wanted, after=read_cursor(cursor, str, str), limit=limit + 1)
     shown, following = cut(rows, limit, lambda row: (row.name,))
     return Page(items=[Asset.of(row) for row in shown], next=following)
 
@@ -90,5 +92,7 @@ def _entry_of_row(row: AssetRow) -> AssetEntry:
         address=row.address,
         owner=row.owner,
         keeper=row.keeper,
+        site=row.site,
+        circuit=row.circuit,
         attributes=orjson.loads(row.attributes),
     )

@@ -37,8 +37,9 @@ def import_file(
     """Create and update assets and devices from a CSV file.
 
     Columns: kind, district, and any of device, asset, component_code, unit_grid, longitude, latitude, address, owner,
-    keeper, interval_s, aliases (source=alias;source=alias), simulated, baseline_deg, fields (JSON). An empty cell
-    leaves what is there. If any cell is wrong nothing is written, and every wrong cell is listed.
+    keeper, site (场所), circuit (回路), interval_s, aliases (source=alias;source=alias), simulated, baseline_deg,
+    fields (JSON). An empty cell leaves what is there. If any cell is wrong nothing is written, and every wrong cell is
+    listed.
     """
     settings = load_settings()
     sheet = read_sheet(file.read_bytes(), vocabulary())
