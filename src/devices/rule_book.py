@@ -41,11 +41,13 @@ class BookRule:
 
     def document(self) -> dict[str, object]:
         """As a rule file tells it, complete; :func:`read_rule` makes an equal one of it."""
-        told = {
+        of_rule = {name: plain(value) for name, value in fields_by_name(self.rule).items() if name in _OF_RULE}
+        told: dict[str, object] = {
             "key": self.rule.key,
             "for": self.device_kind,
             "kind": self.rule.condition.kind,
-            **plain_fields(self.rule, without=("condition",)),
+            # All of them, even what is as by default: what is left out is taken from the default with its key.
+            **{name: value for name, value in of_rule.items() if name != "shadow" or value},
             "condition": plain_fields(self.rule.condition),
         }
         return told if self.enabled else {**told, "enabled": False}

@@ -134,7 +134,7 @@ rules:
     assert str(raised.value).split("\n") == [
         f"{path}, line 6: manhole.steep: measure must be a measure of the device kind ({measures}), not 'tilt'",
         f"{path}, line 8: manhole.steep: severity must be one of critical, major, minor, notice, not 'huge'",
-        f"{path}, line 11: manhole.steep: a level knows no holds; it knows severity, limit, clear, hold_s",
+        f"{path}, line 11: manhole.steep: a level knows no holds; it knows severity, limit, clear, hold_s, keep_s",
         f"{path}, line 10: manhole.steep: limit must be a number, not '45'",
         f"{path}, line 2: a rule needs title_zh",
         f"{path}, line 18: manhole.tilt: hold_s must be seconds from 0 to 31622400, not -1",
@@ -222,6 +222,43 @@ def test_a_rule_may_judge_below_and_by_a_band(tmp_path: Path) -> None:
     assert read_rule(document(kind="range", condition=band), KINDS).rule.condition == Range(
         "temp_c", -20.0, 60.0, (Level(Severity.NOTICE, 0.0, -5.0),)
     )
+
+
+@pytest.mark.parametrize(
+    ("kind", "condition"),
+    [
+        ("counter", {"measure": "level_m", "looks": "night_flow", "night_from": "01:30", "night_to": 250,
+                     "levels": [{"severity": "minor", "limit": 1, "keep_s": 60}]}),
+        ("window", {"measure": "level_m", "window_s": 600, "statistic": "max", "at_least": 2,
+                    "levels": [{"severity": "minor", "limit": 1}]}),
+        ("combined", {"match": "all", "severity": "critical", "hold_s": 5, "parts": [
+            {"kind": "threshold", "measure": "tilt_deg", "levels": [{"severity": "minor", "limit": 3}]},
+            {"kind": "range", "measure": "temp_c", "low": 0, "high": 9, "levels": [{"severity": "minor", "limit": 0}]},
+        ]}),
+    ],
+)  # fmt: skip
+def test_conditions_with_times_and_parts_are_read_back_as_they_were(
+    kind: str, condition: dict[str, object], tmp_path: Path
+) -> None:
+    one = read_rule(document(kind=kind, condition=condition), KINDS)
+    assert read_rules(written(tmp_path, write_rules([one]))) == [one]
+    assert read_rule(one.document(), KINDS) == one
+
+
+def test_what_is_wrong_with_a_part_is_told_where_it_stands() -> None:
+    parts = [
+        {"kind": "threshold", "measure": "tilt_deg", "levels": [{"severity": "minor", "limit": 3, "clear": 4}]},
+        {"kind": "nothing"},
+        {"kind": "stale"},
+    ]
+    with pytest.raises(WrongParametersError) as raised:
+        read_rule(document(kind="combined", condition={"match": "some", "parts": parts[1:2]}), KINDS)
+    assert [each.path for each in raised.value.objections] == [("condition", "match"), ("condition", "parts", 0)]
+    with pytest.raises(WrongParametersError) as raised:
+        read_rule(document(kind="combined", condition={"match": "any", "parts": [parts[0], parts[0]]}), KINDS)
+    assert [each.path for each in raised.value.objections] == [
+        ("condition", "parts", number, "levels", 0, "clear") for number in (0, 1)
+    ]
 
 
 def test_check_says_that_nothing_is_wrong_or_ends_with_65(
