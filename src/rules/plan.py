@@ -58,7 +58,7 @@ class Plan:
     validity: int
     """Microseconds for which a reading stays valid."""
     rules: Mapping[str, Rule]
-    """The rules as they apply, overrides included, by key."""
+    """The rules as they apply, overrides included, by slot: the key, of a rule in shadow with a mark."""
 
 
 def make_plan(
@@ -79,7 +79,7 @@ def make_plan(
     watches = [_watch(rule, validity_s) for rule in applied if rule.condition.measures]
     silences = [
         SilenceWatch(
-            key=rule.key,
+            key=rule.slot,
             after=seconds_to_micros(intervals * interval_s),
             wait=timedelta(seconds=intervals * interval_s),
             severity=rule.condition.levels[0].severity,
@@ -93,7 +93,7 @@ def make_plan(
         quiet=_quiet(watches),
         silences=tuple(silences),
         validity=seconds_to_micros(validity_s),
-        rules={rule.key: rule for rule in applied},
+        rules={rule.slot: rule for rule in applied},
     )
 
 
@@ -117,7 +117,7 @@ def _watch(rule: Rule, validity_s: float) -> Watch:
     remembering = condition if isinstance(condition, Remembering) else None
     reach = Reach(0.0, 1) if remembering is None else remembering.reach(validity_s)
     return Watch(
-        key=rule.key,
+        key=rule.slot,
         condition=condition,
         holds=tuple(seconds_to_micros(level.hold_s) for level in levels),
         severities=tuple(level.severity for level in levels),

@@ -3,11 +3,14 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import ClassVar, NamedTuple, Protocol, runtime_checkable
+from typing import ClassVar, Final, NamedTuple, Protocol, runtime_checkable
 
 from domain.alert import Severity
 from domain.reading import MeasureValue
 from domain.ticket import TicketSort
+
+SHADOW_MARK: Final = "~shadow"
+"""No key of a rule holds it."""
 
 
 class Verdict(Enum):
@@ -150,10 +153,17 @@ class Rule:
     sort: TicketSort = TicketSort.CASE
     ticket_from: Severity = Severity.NOTICE
     """Only from this severity on does a ticket open: a warning may stay an alert."""
+    shadow: bool = False
+    """试运行: judged and counted, and nothing of it is shown; no ticket."""
+
+    @property
+    def slot(self) -> str:
+        """Under which name the engine remembers it, and tells its steps: what a shadow knows is its own."""
+        return f"{self.key}{SHADOW_MARK}" if self.shadow else self.key
 
     def as_data(self) -> dict[str, object]:
         """JSON-able form of the whole rule; its digest identifies the revision."""
-        return {
+        data: dict[str, object] = {
             "key": self.key,
             "title": self.title,
             "title_zh": self.title_zh,
@@ -163,3 +173,5 @@ class Rule:
             "sort": self.sort.value,
             "ticket_from": int(self.ticket_from),
         }
+        # Left out where it is not so: rules that were never in shadow keep their revisions.
+        return data | {"shadow": True} if self.shadow else data

@@ -1,30 +1,27 @@
 """Story files: YAML read into stories; whatever is wrong is told with file, line and what was expected."""
 
-import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Final, NamedTuple, TypeVar
+from typing import Final, TypeVar
 
-import yaml
-from yaml.constructor import SafeConstructor
-from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+from yaml.nodes import MappingNode, SequenceNode
 
 from devices.catalogue import load_kinds
 from devices.kind import DeviceKind, Measure
+from devices.rule_book import BookRule, with_book
 from domain.alert import Severity, Step
 from domain.errors import InvalidInputError
 from domain.reading import Flag, MeasureValue
 from rules.plan import Plan, make_plan
 from rules.rule import RuleOverrideError
 from rules.story import STEPS, Happening, Input, Shows, Story
+from service.rule_file import read_rules
+from service.yaml_spots import Spot, compose
 
 Value = TypeVar("Value")
 
-_TIME: Final = re.compile(
-    r"(?:(?P<d>\d+)d)?(?:(?P<h>\d+)h)?(?:(?P<m>\d+)m)?(?:(?P<s>\d+(?:\.\d+)?)s)?|(?P<bare>\d+(?:\.\d+)?)"
-)
-_LONGEST: Final = timedelta(days=3660)
 _FLAGS: Final = (Flag.OUT_OF_RANGE.value, Flag.WRONG_TYPE.value)
 """The flags that concern one value."""
 
@@ -35,111 +32,23 @@ def read_stories(path: Path) -> list[Story]:
     Raises:
         InvalidInputError: it cannot be read, or something in it is not what it must be.
     """
-    try:
-        node = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
-    except OSError as error:
-        raise InvalidInputError(f"{path} cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise InvalidInputError(f"{path} is no UTF-8 text: {error}") from error
-    except yaml.MarkedYAMLError as error:
-        line = 0 if error.problem_mark is None else error.problem_mark.line + 1
-        raise InvalidInputError(f"{path}, line {line}: {error.problem}") from error
-    except yaml.YAMLError as error:
-        raise InvalidInputError(f"{path} is no YAML: {error}") from error
-    if node is None:
-        raise InvalidInputError(f"{path} is empty; a story file has kind and stories")
-    top = _Spot(path, "the file", node).fields(needed=("kind", "stories"))
+    top = compose(path, "a story file has kind and stories").fields(needed=("kind", "stories"), allowed=("rules",))
     kinds = load_kinds()
     kind = kinds[top["kind"].one_of(kinds)]
+    if "rules" in top:
+        kind = with_book({kind.key: kind}, _rules(path, top["rules"]))[kind.key]
     return [_story(kind, each) for each in top["stories"].items()]
 
 
-class _Spot(NamedTuple):
-    """Something in a file, and the name by which a person finds it."""
-
-    path: Path
-    name: str
-    node: Node
-
-    @property
-    def place(self) -> str:
-        return f"{self.path}, line {self.node.start_mark.line + 1}"
-
-    def wrong(self, expected: str) -> InvalidInputError:
-        found = f", not {self.node.value!r}" if isinstance(self.node, ScalarNode) else ""
-        return InvalidInputError(f"{self.place}: {self.name} must be {expected}{found}")
-
-    def entries(self) -> "dict[str, _Spot]":
-        if not isinstance(self.node, MappingNode):
-            raise self.wrong("a mapping of names to values")
-        found: dict[str, _Spot] = {}
-        for key, value in self.node.value:
-            spot = _Spot(self.path, f"the name in {self.name}", key)
-            name = spot.text()
-            if name in found:
-                raise InvalidInputError(f"{spot.place}: {name} stands twice in {self.name}")
-            found[name] = _Spot(self.path, name, value)
-        return found
-
-    def fields(self, needed: Iterable[str], allowed: Iterable[str] = ()) -> "dict[str, _Spot]":
-        found, needed = self.entries(), tuple(needed)
-        known = (*needed, *allowed)
-        for name, spot in found.items():
-            if name not in known:
-                raise InvalidInputError(f"{spot.place}: {self.name} knows no {name}; it knows {', '.join(known)}")
-        for name in needed:
-            if name not in found:
-                raise InvalidInputError(f"{self.place}: {self.name} needs {name}")
-        return found
-
-    def items(self) -> "list[_Spot]":
-        if not isinstance(self.node, SequenceNode):
-            raise self.wrong("a list")
-        single = {"stories": "a story", "inputs": "an input", "expect": "an expected step"}[self.name]
-        return [_Spot(self.path, single, node) for node in self.node.value]
-
-    def text(self) -> str:
-        if not isinstance(self.node, ScalarNode) or not self.node.value.strip():
-            raise self.wrong("a text")
-        return str(self.node.value)
-
-    def one_of(self, known: Iterable[str]) -> str:
-        known = tuple(known)
-        if not isinstance(self.node, ScalarNode) or self.node.value not in known:
-            raise self.wrong(f"one of {', '.join(known)}")
-        return str(self.node.value)
-
-    def known_as(self, what: str, known: Iterable[str]) -> str:
-        """Its own name, which must be one of those known."""
-        known = tuple(known)
-        if self.name not in known:
-            raise InvalidInputError(f"{self.place}: there is no {what} {self.name}; known are {', '.join(known)}")
-        return self.name
-
-    def scalar(self) -> object:
-        if not isinstance(self.node, ScalarNode):
-            raise self.wrong("one value")
-        try:
-            value: object = SafeConstructor().construct_document(self.node)  # pyright: ignore[reportUnknownMemberType]  # its stub leaves the node untyped
-        except (yaml.YAMLError, ValueError) as error:
-            raise self.wrong("a number, true, false or a text") from error
-        return value
-
-    def time(self) -> timedelta:
-        match = _TIME.fullmatch(self.node.value) if isinstance(self.node, ScalarNode) else None
-        if match is None or not match[0]:
-            raise self.wrong("seconds, or a time such as 45s, 5m or 1h30m")
-        parts = {name: float(value or 0) for name, value in match.groupdict().items()}
-        try:
-            at = timedelta(parts["d"], parts["s"] + parts["bare"], minutes=parts["m"], hours=parts["h"])
-        except OverflowError:
-            at = timedelta.max
-        if at > _LONGEST:
-            raise self.wrong("at most ten years")
-        return at
+def _rules(path: Path, spot: Spot) -> list[BookRule]:
+    """The rules of the files that a story file names, as they would judge: out of shadow."""
+    named = spot.items() if isinstance(spot.node, SequenceNode) else [spot]
+    # A rule file lies where the story file says, wherever the command is run.
+    book = [rule for each in named for rule in read_rules(path.parent / each.text())]
+    return [replace(one, rule=replace(one.rule, shadow=False)) for one in book]
 
 
-def _story(kind: DeviceKind, spot: _Spot) -> Story:
+def _story(kind: DeviceKind, spot: Spot) -> Story:
     parts = spot.fields(
         needed=("name", "inputs", "until", "expect"), allowed=("rule", "shows", "interval_s", "overrides")
     )
@@ -166,12 +75,12 @@ def _story(kind: DeviceKind, spot: _Spot) -> Story:
     )
 
 
-def _optional(parts: Mapping[str, _Spot], name: str, read: Callable[[_Spot], Value]) -> Value | None:
+def _optional(parts: Mapping[str, Spot], name: str, read: Callable[[Spot], Value]) -> Value | None:
     return read(parts[name]) if name in parts else None
 
 
-def _plan(kind: DeviceKind, parts: Mapping[str, _Spot]) -> Plan:
-    interval = _optional(parts, "interval_s", _Spot.time)
+def _plan(kind: DeviceKind, parts: Mapping[str, Spot]) -> Plan:
+    interval = _optional(parts, "interval_s", Spot.time)
     if interval is not None and not interval:
         raise parts["interval_s"].wrong("more than no time")
     overrides: dict[str, dict[str, object]] = {}
@@ -194,13 +103,13 @@ def _made(kind: DeviceKind, interval: timedelta | None, overrides: Mapping[str, 
     )
 
 
-def _parameter(spot: _Spot) -> object:
+def _parameter(spot: Spot) -> object:
     if isinstance(spot.node, MappingNode):
         return {name: each.scalar() for name, each in spot.entries().items()}
     return spot.scalar()
 
 
-def _input(kind: DeviceKind, spot: _Spot) -> Input:
+def _input(kind: DeviceKind, spot: Spot) -> Input:
     parts = spot.fields(needed=("at",), allowed=("values", "flags"))
     if len(parts) == 1:
         raise InvalidInputError(f"{spot.place}: {spot.name} needs values or flags")
@@ -217,7 +126,7 @@ def _input(kind: DeviceKind, spot: _Spot) -> Input:
     return Input(parts["at"].time(), values, flags)
 
 
-def _value(measure: Measure, spot: _Spot) -> MeasureValue:
+def _value(measure: Measure, spot: Spot) -> MeasureValue:
     value = spot.scalar()
     if measure.boolean:
         if isinstance(value, bool):
@@ -228,7 +137,7 @@ def _value(measure: Measure, spot: _Spot) -> MeasureValue:
     return value
 
 
-def _happening(plan: Plan, rule: str | None, spot: _Spot) -> Happening:
+def _happening(plan: Plan, rule: str | None, spot: Spot) -> Happening:
     always = ("at", "step", "severity")
     parts = spot.fields((*always, "rule") if rule is None else always, () if rule is None else ("rule",))
     named = _optional(parts, "rule", lambda each: each.one_of(plan.rules if rule is None else [rule])) or rule

@@ -26,6 +26,16 @@ class Stale:
     intervals: float = 3.0
     severity: Severity = Severity.MINOR
 
+    def __post_init__(self) -> None:
+        """Refuse a wait without a length, or without an end.
+
+        Raises:
+            RuleOverrideError: ``intervals`` is out of bounds.
+        """
+        if not 0 < self.intervals <= _MOST:
+            message = f"intervals must be above 0 and at most {_MOST:g}, not {self.intervals:g}"
+            raise RuleOverrideError(message)
+
     @property
     def measures(self) -> tuple[str, ...]:
         """No measure: every message ends a silence."""

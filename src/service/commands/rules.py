@@ -1,4 +1,4 @@
-"""``streetwarden rules``: play stories on the rule engine, and print where what happens is not what they expect."""
+"""``streetwarden rules``: check rule files, and play stories on the rule engine."""
 
 from importlib.resources import as_file, files
 from pathlib import Path
@@ -8,9 +8,10 @@ import typer
 
 from domain.errors import InvalidInputError
 from rules.story import Story, differences, play
+from service.rule_file import read_rule_files
 from service.story_file import read_stories
 
-_rules: Final = typer.Typer(no_args_is_help=True, help="Rules: try them on stories.")
+_rules: Final = typer.Typer(no_args_is_help=True, help="Rules: check them, and try them on stories.")
 
 _MISMATCH: Final = 1
 """Exit code; a file that cannot be understood ends with 65, as all wrong input does."""
@@ -21,9 +22,11 @@ def register(app: typer.Typer) -> None:
     app.add_typer(_rules, name="rules")
 
 
-@_rules.callback()
-def keep_group() -> None:
-    """Keep ``test`` a command of its own, though it is the only one."""
+@_rules.command("check")
+def check_rule_files(given: Annotated[list[Path], typer.Argument(metavar="FILE…", help="Rule files.")]) -> None:
+    """Check rule files without a database: exit 65 if one is wrong, with every mistake, its file and line."""
+    rules = read_rule_files(given)
+    typer.echo("1 rule, and nothing is wrong with it" if len(rules) == 1 else f"{len(rules)} rules, nothing is wrong")
 
 
 @_rules.command("test")
