@@ -14,7 +14,8 @@ from domain.alert import Severity
 from domain.errors import InvalidInputError
 from rules.catalogue import load_rule_kinds
 from rules.kinds.range import Range
-from rules.kinds.threshold import Side, Threshold
+from rules.kinds.threshold import Threshold
+from rules.levels import Side
 from rules.parameters import Reading, Vocabulary, WrongParametersError
 from rules.rule import Condition, Level, Rule
 from service import cli
