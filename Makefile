@@ -8,7 +8,7 @@ CHAOS  ?=
 FUZZ_MINUTES ?= 10
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test check format chaos fuzz bench lock clean
+.PHONY: help install run test check format pictures chaos fuzz bench lock clean
 
 help: ## print this help
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -53,6 +53,9 @@ format: $(VENV)/.dev ## write the format and the fixes that ruff is sure of
 
 chaos: $(VENV)/.dev ## kill ingest, broker and database 100 times each way under load (CHAOS_KILLS, CHAOS_SEED, CHAOS=embedded)
 	$(BIN)/python -m tests.chaos kills $(CHAOS)
+
+pictures: $(VENV)/.dev ## draw the stories of the manual's page on rule kinds
+	$(BIN)/streetwarden rules draw docs/rule-kinds/*.story.yaml --into docs/pictures
 
 fuzz: $(VENV)/.dev ## send what no publisher would to every format (FUZZ_MINUTES=10)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev,fuzz]'

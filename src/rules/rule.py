@@ -138,6 +138,15 @@ class Lapsing(Condition, Protocol):
         ...
 
 
+@runtime_checkable
+class Marked(Condition, Protocol):
+    """A condition whose limits are values of its measure: a picture of the signal can show them."""
+
+    def marks(self) -> Sequence[tuple[float, Severity]]:
+        """The values at which a level begins to hold, in the measure's unit, each with the level's severity."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Rule:
     """A condition and what follows from it."""

@@ -72,7 +72,15 @@ class Story:
 
 
 def play(story: Story) -> list[Happening]:
-    """Judge the inputs, and let the clock decide at every time something is due, as the service does."""
+    """What happens: every step of the rules that the story compares."""
+    return [Happening(step.at - EPOCH, step.step, step.rule, step.severity) for step in transitions(story)]
+
+
+def transitions(story: Story) -> list[Transition]:
+    """Judge the inputs, and let the clock decide at every time something is due, as the service does.
+
+    Times are those of a story that began with :data:`~domain.instants.EPOCH`.
+    """
     tracks = Tracks()
     heard = Hearing(None, None)
     steps: list[Transition] = []
@@ -84,8 +92,7 @@ def play(story: Story) -> list[Happening]:
         steps += judge(story.plan, tracks, reading, heard._replace(coverage=Coverage(EPOCH, now)))
         heard = Hearing(now, None)
     steps += _elapse(story.plan, tracks, heard, EPOCH + story.until)
-    happened = [Happening(step.at - EPOCH, step.step, step.rule, step.severity) for step in steps]
-    return [one for one in happened if story.rule in {None, one.rule}]
+    return [step for step in steps if story.rule in {None, step.rule}]
 
 
 def differences(expected: Sequence[Happening], happened: Sequence[Happening]) -> list[str]:

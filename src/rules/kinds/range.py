@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from math import inf, nextafter
 from typing import ClassVar, Final
 
+from domain.alert import Severity
 from domain.reading import MeasureValue
 from rules.levels import level_data, number_of, override_level, unknown_parameter, verdict_on
 from rules.rule import Level, RuleOverrideError, Verdict
@@ -63,6 +64,11 @@ class Range:
             return None
         excess = max(self.low - value, value - self.high)
         return value, [verdict_on(excess, level.limit, level.clear) for level in self.levels]
+
+    def marks(self) -> Sequence[tuple[float, Severity]]:
+        """Both edges, as far out as each level's limit."""
+        below = [(self.low - level.limit, level.severity) for level in self.levels]
+        return below + [(self.high + level.limit, level.severity) for level in self.levels]
 
     def overridden(self, parameters: Mapping[str, object]) -> "Range":
         """Accepts ``low``, ``high`` and, per severity name, ``{"limit", "clear", "hold_s", "keep_s"}``."""

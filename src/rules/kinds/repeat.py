@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Final
 
+from domain.alert import Severity
 from domain.reading import MeasureValue
 from rules.levels import Bounds, LevelledMemory, Side, verdicts_on
 from rules.rule import Memory, Reach, RuleOverrideError, Verdict
@@ -68,6 +69,10 @@ class Repeat(LevelledMemory):
         if bad >= self.times:
             return Verdict.BAD
         return Verdict.KEEP if bad + verdicts.count(Verdict.KEEP) >= self.times else Verdict.GOOD
+
+    def marks(self) -> Sequence[tuple[float, Severity]]:
+        """The limits, which each reading is compared with."""
+        return [(level.limit, level.severity) for level in self.levels]
 
     def as_data(self) -> dict[str, object]:
         """JSON-able parameters."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from math import inf
 from typing import ClassVar, Final
 
+from domain.alert import Severity
 from domain.reading import MeasureValue
 from rules.levels import Side, level_data, number_of, override_level, unknown_parameter, verdicts_on
 from rules.rule import Level, Verdict
@@ -54,6 +55,12 @@ class Threshold:
             return None
         judged = value if self.baseline is None else abs(value - self.baseline)
         return value, verdicts_on(judged, self.levels, self.side)
+
+    def marks(self) -> Sequence[tuple[float, Severity]]:
+        """The limits; on both sides of the baseline, if there is one."""
+        if self.baseline is None:
+            return [(level.limit, level.severity) for level in self.levels]
+        return [(self.baseline + sign * level.limit, level.severity) for level in self.levels for sign in (-1, 1)]
 
     def overridden(self, parameters: Mapping[str, object]) -> "Threshold":
         """Accepts ``baseline`` and, per severity name, ``{"limit", "clear", "hold_s", "keep_s"}``."""

@@ -6,6 +6,7 @@ from enum import StrEnum
 from math import fsum
 from typing import ClassVar, Final
 
+from domain.alert import Severity
 from domain.instants import seconds_to_micros
 from domain.reading import MeasureValue
 from rules.levels import Bounds, LevelledMemory, Side, verdicts_on
@@ -74,6 +75,10 @@ class Window(LevelledMemory):
                 return max(values)
             case Statistic.SUM:
                 return fsum(values)
+
+    def marks(self) -> Sequence[tuple[float, Severity]]:
+        """The limits of what is made of the readings; a sum is no value of the measure, and has none to show."""
+        return [] if self.statistic is Statistic.SUM else [(level.limit, level.severity) for level in self.levels]
 
     def as_data(self) -> dict[str, object]:
         """JSON-able parameters."""

@@ -10,6 +10,7 @@ from domain.errors import InvalidInputError
 from rules.story import Story, differences, play
 from service.rule_file import read_rule_files
 from service.story_file import read_stories
+from service.story_picture import draw
 
 _rules: Final = typer.Typer(no_args_is_help=True, help="Rules: check them, and try them on stories.")
 
@@ -50,6 +51,23 @@ def play_stories(
         typer.echo(f"{failed} of {len(stories)} stories went otherwise (- expected, + happened)")
         raise typer.Exit(_MISMATCH)
     typer.echo(f"{len(stories)} of {len(stories)} stories went as expected")
+
+
+@_rules.command("draw")
+def draw_stories(
+    given: Annotated[list[Path], typer.Argument(metavar="FILE…", help="Story files.")],
+    into: Annotated[Path, typer.Option("--into", help="Folder for the pictures.")] = Path(),
+) -> None:
+    """Draw stories as SVG, one picture each: signal, limits, holds and alerts over time."""
+    stories = [(path, number, story) for path in given for number, story in enumerate(read_stories(path), 1)]
+    try:
+        into.mkdir(parents=True, exist_ok=True)
+        for path, number, story in stories:
+            picture = into / f"{path.name.split('.')[0]}-{number}.svg"
+            picture.write_text(draw(story), encoding="utf-8")
+            typer.echo(f"{picture}: {story.name}")
+    except OSError as error:
+        raise InvalidInputError(f"{into} cannot be written: {error.strerror}") from error
 
 
 def shipped_stories() -> list[Story]:
