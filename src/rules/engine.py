@@ -102,7 +102,7 @@ def elapse_holds(plan: Plan, tracks: Tracks, device_id: int, until: datetime, st
             for place, (level, hold) in enumerate(zip(track.levels, watch.holds, strict=True))
             if level is not None
             and level.fired is None
-            and level.onset + hold <= min(limit, _speaks_until(plan, watch, level))
+            and level.onset + hold <= min(limit, speaks_until(plan, watch, level))
         )
         for at, place in due:
             before = _severity(watch, track)
@@ -126,7 +126,7 @@ def next_hold_due(plan: Plan, tracks: Tracks) -> datetime | None:
         for key, track in tracks.rules.items()
         if (watch := plan.by_key.get(key)) is not None and _fits(plan, key, track)
         for level, hold in zip(track.levels, watch.holds, strict=True)
-        if level is not None and level.fired is None and level.onset + hold <= _speaks_until(plan, watch, level)
+        if level is not None and level.fired is None and level.onset + hold <= speaks_until(plan, watch, level)
     ]
     return from_micros(min(due)) if due else None
 
@@ -206,7 +206,7 @@ def _advance(
             level.calm = None
             return level
         case Verdict.BAD:
-            if level is None or (level.fired is None and now > _speaks_until(plan, watch, level)):
+            if level is None or (level.fired is None and now > speaks_until(plan, watch, level)):
                 # First bad reading, or the first after a gap in which the state was unknown: the hold starts here.
                 return LevelTrack(onset=now, seen=now, fired=now if watch.holds[place] == 0 else None)
             level.seen, level.calm = now, None
@@ -223,7 +223,7 @@ def _calm_down(level: LevelTrack | None, now: int, keep: int, validity: int) -> 
     return None if now - level.calm >= keep else level
 
 
-def _speaks_until(plan: Plan, watch: Watch, level: LevelTrack) -> int:
+def speaks_until(plan: Plan, watch: Watch, level: LevelTrack) -> int:
     """Until when the last bad reading of a level speaks for it."""
     until = level.seen + plan.validity
     lapse = None if watch.lapsing is None else watch.lapsing.lapses(level.seen)

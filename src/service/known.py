@@ -4,14 +4,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-import orjson
-
 from devices.kind import DeviceKind
+from devices.plans import interval_of, plan_of
 from domain.device import Device
 from ingest.normalise import Limits, limits_of
 from rules.layers import GroupOverrides
 from rules.plan import Plan, make_plan
-from rules.rule import RuleOverrideError
 from store.connection import Executor
 from store.known_devices import devices_by_alias, devices_by_id
 from store.rule_overrides import load_group_overrides
@@ -91,21 +89,12 @@ class KnownDevices:
         return Known(device, self._limits[kind.key], self._plan(kind, device, groups))
 
     def _plan(self, kind: DeviceKind, device: Device, groups: GroupOverrides) -> Plan:
-        interval = device.interval_s or kind.interval_s
+        interval = interval_of(kind, device)
         overrides = groups.settle(kind.rules, device)
         key = (kind.key, interval, overrides)
         plan = self._plans.get(key)
         if plan is None:
-            try:
-                plan = make_plan(
-                    kind.rules,
-                    interval_s=interval,
-                    validity_factor=kind.validity_factor,
-                    overrides=orjson.loads(overrides) if overrides else {},
-                )
-            except (RuleOverrideError, OverflowError, ValueError):
-                # Each fits its rule, and still no plan can be made of them: the stream must not stop.
-                plan = make_plan(kind.rules, interval_s=interval, validity_factor=kind.validity_factor, overrides={})
+            plan = plan_of(kind, interval, overrides)
             if len(self._plans) >= _PLANS:
                 self._plans.clear()
             self._plans[key] = plan

@@ -1,6 +1,6 @@
 """What models, owners, grids, circuits and sites set differently in rules: read for judging, listed and changed."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
@@ -70,6 +70,18 @@ async def find_override(pool: Pool, group: Group, rule: str) -> OverrideRow | No
     """What one group sets differently in one rule."""
     record = await pool.fetchrow(_ONE, *group, rule)
     return None if record is None else _row(record)
+
+
+_OF_GROUPS: Final = f"""
+SELECT {_COLUMNS} FROM unnest($1::text[], $2::text[]) AS g (scope, name)
+  JOIN rule_override o ON (o.scope, o.name) = (g.scope, g.name)
+"""  # columns are a constant
+
+
+async def overrides_of(connection: Executor, groups: Sequence[Group]) -> list[OverrideRow]:
+    """All that these groups set differently."""
+    scopes, names = [group.scope for group in groups], [group.name for group in groups]
+    return [_row(record) for record in await connection.fetch(_OF_GROUPS, scopes, names)]
 
 
 _CONCERNED: Final = """

@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 
 import orjson
 
-from store.connection import Executor
+from store.connection import Executor, Pool
 
 
 class Revision(NamedTuple):
@@ -35,6 +35,12 @@ def revision_of(key: str, data: Mapping[str, object]) -> Revision:
     """The revision that a rule in this form is."""
     body = orjson.dumps(data, option=orjson.OPT_SORT_KEYS)
     return Revision(key, sha256(body).hexdigest()[:16], body)
+
+
+async def known_revisions(pool: Pool, revisions: Sequence[Revision]) -> dict[tuple[str, str], int]:
+    """(key, digest) → id of those that were recorded: a form that never raised an alert may be missing."""
+    keys, digests = [revision.key for revision in revisions], [revision.digest for revision in revisions]
+    return {(row[0], row[1]): row[2] for row in await pool.fetch(_FIND, keys, digests)}
 
 
 async def revision_ids(
