@@ -3,7 +3,7 @@
 from store.migrate import run_sql
 
 revision = "0007"
-down_revision = "0004"
+down_revision = "0005"
 
 _MUTES = """
 CREATE TABLE alert_mute (
