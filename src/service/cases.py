@@ -5,8 +5,9 @@ from collections.abc import Set as AbstractSet
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from domain.alert import Transition
+from domain.alert import AlertState, Step, Transition
 from domain.alert_change import AlertChange, AlertKey, fold
+from domain.mute import Mute
 from domain.ticket import Subject
 from rules.rejudge import Amendment
 from rules.rule import Rule
@@ -14,9 +15,10 @@ from service.amend import UNAMENDED, Amended, amend
 from service.known import Known
 from store.alerts import AlertSetting, SavedAlert, clear_alerts, join_tickets, save_alerts, tell
 from store.connection import Executor, Pool
+from store.mutes import UNMUTED, Lifted, note_wanted, standing_mutes
 from store.rule_revisions import Revision, revision_ids, revision_of
 from store.tickets import TicketChange, TicketNews, TicketWish, append_moves, change_tickets, lock_tickets, open_or_join
-from tickets.decide import Consequence, Demand, Release, Rise, Stand, decide
+from tickets.decide import Consequence, Demand, Release, Rise, Stand, decide, hold_back
 
 
 class Cases:
@@ -59,17 +61,46 @@ class Cases:
             saved |= await clear_alerts(connection, orphans, now)
             owned = [change for change in orphans if change.key in saved and saved[change.key].ticket_id is not None]
             follows += [Release(change.key, change.steps[-1].at) for change in owned]
+        muted = await standing_mutes(connection, [one.id for one in saved.values()]) if saved else {}
+        wanted: list[int] = []
         for change in ruled:
             stand = _stand(known[change.key[0]], saved.get(change.key))
-            follows += decide(change, _consequence(_rule(change, known)), stand)
+            following = decide(change, _consequence(_rule(change, known)), stand)
+            if following and saved[change.key].id in muted:
+                following, held_back = hold_back(following)
+                wanted += [saved[change.key].id] if held_back else []
+            follows += following
+        if wanted:
+            await note_wanted(connection, wanted)
         for one in amended.contradicted:
             saved[one.key] = SavedAlert(one.id, one.ticket_id)
             if one.fired and one.ticket_id is not None:
                 follows.append(Release(one.key, one.key[2]))
         await self._settle_tickets(connection, follows, saved, now, amended)
         told = [change for change in changes if change.key in saved]
-        news = [("alert", _alert_news(change, saved[change.key])) for change in told]
+        news = [("alert", _alert_news(change, saved[change.key], muted)) for change in told]
         await tell(connection, now, [*news, *amended.news()])
+
+    async def lift(
+        self, connection: Executor, lifted: Sequence[Lifted], known: Mapping[int, Known], now: datetime
+    ) -> None:
+        """Of alerts that are muted no longer, let those that still fire ask for their tickets.
+
+        What they asked for while they were muted is made good by their gravest level, as a fresh demand. Their devices
+        are locked by the caller.
+        """
+        follows: list[Demand | Rise | Release] = []
+        for one in lifted:
+            device = known[one.device_id]
+            rule = device.plan.rules.get(one.rule)
+            if one.state != AlertState.FIRING or rule is None or (one.ticket_id is not None and not one.rose):
+                continue
+            stand = Stand(one.ticket_id, one.asset_id, device.device.district, device.device.simulated)
+            follows += decide(_as_fresh(one), _consequence(rule), stand)
+        if follows:
+            saved = {one.key: SavedAlert(one.id, one.ticket_id) for one in lifted}
+            await self._settle_tickets(connection, follows, saved, now, Amended())
+        await tell(connection, now, [("alert", _lifted_news(one)) for one in lifted])
 
     async def _save(
         self,
@@ -206,11 +237,23 @@ def _stand(known: Known, saved: SavedAlert | None) -> Stand:
     return Stand(ticket, device.asset_id, device.district, device.simulated)
 
 
-def _alert_news(change: AlertChange, saved: SavedAlert) -> dict[str, object]:
-    return {
+def _as_fresh(one: Lifted) -> AlertChange:
+    """A muted alert as one that just fired, or that has its ticket and just rose, at its gravest."""
+    step = Step.OPENED if one.ticket_id is None else Step.ROSE
+    opened = Transition(one.device_id, one.rule, one.onset, one.fired_at, step, one.worst, None, None, None)
+    return AlertChange(one.key, (opened,))
+
+
+def _lifted_news(one: Lifted) -> dict[str, object]:
+    return {"id": one.id, "rule": one.rule, "state": one.state, "severity": one.severity, "step": UNMUTED}
+
+
+def _alert_news(change: AlertChange, saved: SavedAlert, muted: Mapping[int, Sequence[Mute]]) -> dict[str, object]:
+    news: dict[str, object] = {
         "id": saved.id,
         "rule": change.key[1],
         "state": change.state.value,
         "severity": int(change.severity),
         "step": change.steps[-1].step.value,
     }
+    return news | {"muted": True} if saved.id in muted else news

@@ -36,6 +36,7 @@ from service.sessions import Session
 from service.settings import Settings
 from service.ticker import Ticker
 from service.understand import Bounds
+from service.unmuting import Unmuting
 from service.watch import Watch
 from service.worker import BatchBounds, Worker
 from store.connection import Pool
@@ -168,7 +169,13 @@ async def wire(
         subscriber,
         flow,
         Ticker(pool, known, cases),
-        Chores(pool, clock, Redriver(parts, flow), timedelta(days=settings.quarantine_keep_days)),
+        Chores(
+            pool,
+            clock,
+            Redriver(parts, flow),
+            Unmuting(pool, known, cases),
+            timedelta(days=settings.quarantine_keep_days),
+        ),
         pool,
         clock,
         BatchBounds(settings.batch_max_messages, settings.batch_max_bytes, gap / 5),

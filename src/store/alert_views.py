@@ -46,6 +46,8 @@ class AlertRow(NamedTuple):
     owner: str | None
     note: str | None
     simulated: bool
+    muted: bytes
+    """In JSON: why it asks for no ticket just now."""
 
 
 class AlertFilter(NamedTuple):
@@ -60,6 +62,7 @@ class AlertFilter(NamedTuple):
     standing: str | None = None
     acknowledged: bool | None = None
     simulated: bool | None = None
+    muted: bool | None = None
     changed_from: int | None = None
     """Transaction of the change or a later one."""
     decided_since: datetime | None = None
@@ -80,7 +83,10 @@ _COLUMNS: Final = """
        d.name, d.kind, d.district, s.name, t.number,
        r.body ->> 'title', r.body ->> 'title_zh', a.revision_id,
        a.onset, a.fired_at, a.decided_at, a.cleared_at, a.measure, a.value, a.reading_at,
-       a.acknowledged_at, a.acknowledged_by, a.owner, a.note, a.simulated
+       a.acknowledged_at, a.acknowledged_by, a.owner, a.note, a.simulated,
+       coalesce((SELECT jsonb_agg(jsonb_build_object('reason', m.reason, 'source', m.source, 'since', m.since,
+                                                     'until', m.until))
+                   FROM alert_mute m WHERE m.alert_id = a.id AND m.ended_at IS NULL), '[]'::jsonb)
 """
 _JOINS: Final = """
   JOIN device d ON d.id = a.device_id
@@ -103,6 +109,8 @@ SELECT {_COLUMNS}
 
 _STATES: Final = {"firing": "a.state = 'firing'", "cleared": "a.state = 'cleared'"}
 """Written out and not as a parameter: the planner must see that the partial index serves."""
+
+_MUTED: Final = "EXISTS (SELECT FROM alert_mute m WHERE m.alert_id = a.id AND m.ended_at IS NULL)"
 
 _STEP_SINCE: Final = """(a.device_id, a.rule, a.onset) IN (
     SELECT e.device_id, e.rule, e.onset FROM alert_event e WHERE e.decided_at >= {})"""
@@ -129,6 +137,8 @@ def list_statement(wanted: AlertFilter, *, after: AlertPlace | None, limit: int)
     where.add_given("a.ticket_id = (SELECT id FROM ticket WHERE number = {})", wanted.ticket)
     where.add_given("a.simulated = {}", wanted.simulated)
     where.add_given("a.standing = {}", wanted.standing)
+    if wanted.muted is not None:
+        where.add(_MUTED if wanted.muted else f"NOT {_MUTED}")
     if wanted.changed_from is not None:
         where.add("a.changed >= {}::text::xid8", str(wanted.changed_from))
     if wanted.decided_since is not None:

@@ -1,5 +1,6 @@
 """Decide: what an alert's change means for tickets. Pure; the store keeps the promise of one open ticket a subject."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -84,3 +85,14 @@ def decide(change: AlertChange, consequence: Consequence | None, stand: Stand) -
     if cleared and (stand.ticket_id is not None or follows):
         follows.append(Release(change.key, change.steps[-1].at))
     return follows
+
+
+def hold_back(follows: Sequence[Demand | Rise | Release]) -> tuple[list[Demand | Rise | Release], bool]:
+    """What of an alert's consequences stands while it is muted, and whether it wanted a ticket.
+
+    It asks for none and raises none; a ticket that it has already is released as ever. What is held back is made good
+    when the last mute ends, if the alert still fires then.
+    """
+    if any(isinstance(one, Demand) for one in follows):
+        return [], True
+    return [one for one in follows if isinstance(one, Release)], False

@@ -1,7 +1,7 @@
 """The way of a message without a broker: batches handed over by the test itself."""
 
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import asyncpg
@@ -10,6 +10,7 @@ from devices.catalogue import load_kinds
 from devices.kind import DeviceKind
 from domain.clock import Clock
 from ingest.catalogue import load_formats
+from ingest.delivery import Delivery
 from ingest.normalise import TimeBounds
 from ingest.router import Router
 from service.cases import Cases
@@ -17,6 +18,8 @@ from service.clock import SystemClock
 from service.flow import HEARTBEAT_GAP, Flow, FlowParts
 from service.known import KnownDevices
 from service.understand import Bounds
+from service.unmuting import Unmuting
+from tests.support.publishing import body, topic
 
 ZONE = ZoneInfo("Asia/Shanghai")
 LATE_BOUND = timedelta(days=7)
@@ -43,3 +46,14 @@ async def flow_on(
     flow = Flow(parts)
     await flow.start()
     return flow
+
+
+def delivered(device: str, at: datetime, number: int, **values: float) -> Delivery:
+    """One reading of a device, received when it was measured."""
+    return Delivery(topic(device), body(at, None, **values), at, number, redelivered=False, generation=1)
+
+
+def unmuting_of(flow: Flow) -> Unmuting:
+    """The chore that ends mutes, on the parts of a flow."""
+    parts = flow._parts  # pyright: ignore[reportPrivateUsage]  # the parts it was made of
+    return Unmuting(parts.pool, parts.known, parts.cases)

@@ -58,6 +58,7 @@ async def alerts(
     standing: Standing | None = None,
     acknowledged: bool | None = None,  # noqa: FBT001  # a query parameter
     simulated: bool | None = None,  # noqa: FBT001  # a query parameter
+    muted: bool | None = None,  # noqa: FBT001  # a query parameter
     changed_since: ChangedSince = None,
     if_none_match: IfNoneMatch = None,
     cursor: Cursor = None,
@@ -66,6 +67,7 @@ async def alerts(
     """List alerts: unacknowledged first, then most severe, then newest.
 
     `state` is `firing` unless told otherwise, and `all` with `changed_since`, so that a poller sees alerts clear.
+    Muted ones are shown, and say why; `muted=false` leaves them out, `muted=true` shows only them.
     """
     # The stamp is read before the rows: what commits between the two is shown now and will be shown again.
     stamp = await read_stamp(parts.pool, "alert")
@@ -84,6 +86,7 @@ async def alerts(
         standing=standing,
         acknowledged=acknowledged,
         simulated=simulated,
+        muted=muted,
         changed_from=since.transaction,
         decided_since=since.time,
     )
