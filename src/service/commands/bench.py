@@ -13,7 +13,9 @@ from typing import Annotated, Any, Final
 import orjson
 import typer
 
+from devices.catalogue import load_kinds
 from service.bench.drained import measure_drained, measure_paho_alone
+from service.bench.engine import measure_engine, print_engine, subjects
 from service.bench.paced import Search
 from service.bench.report import add_paced, figures_of, print_figures
 from service.bench.screen import Screen
@@ -38,6 +40,7 @@ def register(app: typer.Typer) -> None:
     group = typer.Typer(help="Measure: database, broker, ingest and load, all on this machine.", no_args_is_help=True)
     group.command("ingest")(ingest)
     group.command("soak")(soak)
+    group.command("engine")(engine)
     app.add_typer(group, name="bench")
 
 
@@ -83,6 +86,18 @@ def soak(
     with _in_a_world(broker, devices, workdir) as (made, screen):
         figures = run_soak(made, rate, minutes, screen)
     print_soak(figures)
+    _write(json, figures)
+
+
+def engine(
+    readings: Annotated[int, typer.Option(min=3, help="How many each phase goes through in a round.")] = 3000,
+    rounds: Annotated[int, typer.Option(min=1, help="Rounds, all kinds in turn; the median counts.")] = 15,
+    json: JsonOption = None,
+) -> None:
+    """Processor time a reading of the rule engine alone, of each kind with its default rules; no database."""
+    with Screen.shown() as screen:
+        figures = measure_engine(subjects(load_kinds()), readings, rounds, screen)
+    print_engine(figures)
     _write(json, figures)
 
 
