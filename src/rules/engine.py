@@ -96,6 +96,8 @@ def elapse_holds(plan: Plan, tracks: Tracks, device_id: int, until: datetime, st
     for key in [key for key, track in tracks.rules.items() if not _fits(plan, key, track)]:
         _drop(tracks, key, device_id, limit, steps)
     for key, track in tracks.rules.items():
+        if not any(level is not None and level.fired is None for level in track.levels):
+            continue
         watch = plan.by_key[key]
         due = sorted(
             (level.onset + hold, place)

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from datetime import datetime
+from typing import Final
 from zoneinfo import ZoneInfo
 
 from domain.alert import AlertState, Step, Transition
@@ -19,6 +20,8 @@ from store.mutes import UNMUTED, Lifted, note_wanted, standing_mutes
 from store.rule_revisions import Revision, revision_ids, revision_of
 from store.tickets import TicketChange, TicketNews, TicketWish, append_moves, change_tickets, lock_tickets, open_or_join
 from tickets.decide import Consequence, Demand, Release, Rise, Stand, decide, hold_back
+
+_NO_ALERTS: Final[dict[str, object]] = {"alerts": []}
 
 
 class Cases:
@@ -159,7 +162,8 @@ class Cases:
         if changes:
             news += await change_tickets(connection, changes, now)
         if news:
-            moves = [(one.id, one.move, _move_detail(one.id, follows, owner)) for one in news]
+            details = _move_details(follows, owner)
+            moves = [(one.id, one.move, details.get(one.id, _NO_ALERTS)) for one in news]
             await append_moves(connection, moves, now)
             bodies: list[tuple[str, dict[str, object]]] = [
                 ("ticket", {"number": one.number, "state": one.state, "move": one.move.value}) for one in news
@@ -209,12 +213,16 @@ def _ticket_changes(
     return changes
 
 
-def _move_detail(
-    ticket: int, follows: Sequence[Demand | Rise | Release], owner: Mapping[AlertKey, int]
-) -> dict[str, object]:
-    """Which alerts were behind the move."""
-    alerts = [one.alert for one in follows if owner[one.alert] == ticket]
-    return {"alerts": [{"device_id": key[0], "rule": key[1], "onset": key[2].isoformat()} for key in alerts]}
+def _move_details(
+    follows: Sequence[Demand | Rise | Release], owner: Mapping[AlertKey, int]
+) -> dict[int, dict[str, object]]:
+    """Ticket → which alerts were behind its move."""
+    alerts: dict[int, list[dict[str, object]]] = {}
+    for one in follows:
+        device_id, rule, onset = one.alert
+        behind: dict[str, object] = {"device_id": device_id, "rule": rule, "onset": onset.isoformat()}
+        alerts.setdefault(owner[one.alert], []).append(behind)
+    return {ticket: {"alerts": told} for ticket, told in alerts.items()}
 
 
 def _rule(change: AlertChange, known: Mapping[int, Known]) -> Rule:

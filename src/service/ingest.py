@@ -49,7 +49,7 @@ from store.worker_sessions import mark_gone
 MESSAGE_MAX_BYTES: Final = 64 * 1024
 """A reading, or a history of some hundreds of them, is far smaller; more is a mistake or an attack."""
 
-_COLLECT_AFTER: Final = 50_000
+COLLECT_AFTER: Final = 50_000
 """New objects between two looks of the collector; a full batch makes about as many."""
 
 log = structlog.get_logger()
@@ -86,7 +86,7 @@ async def run_ingest(
         StreetwardenError: the database cannot be reached, or its schema is another.
     """
     # A batch makes thousands of objects that die with it; the collector would look through them all again and again.
-    gc.set_threshold(_COLLECT_AFTER, 20, 100)
+    gc.set_threshold(COLLECT_AFTER, 20, 100)
     clock = settings.clock()
     pool = await patiently(partial(open_pool, database_url, application_name=settings.client_id, max_size=4))
     try:

@@ -28,6 +28,24 @@ class Batch(NamedTuple):
     committed_at: datetime
 
 
+class StormOutcome(NamedTuple):
+    """What an alert storm left behind."""
+
+    alerts: int
+    """That fire."""
+    tickets: int
+    """That are open, each for a subject of its own."""
+    without_ticket: int
+    """Alerts that fire and have none."""
+
+
+_STORM: Final = """
+SELECT (SELECT count(*) FROM alert WHERE state = 'firing'),
+       (SELECT count(*) FROM ticket AS t WHERE t.state = 'open'
+           AND EXISTS (SELECT FROM ticket_subject AS s WHERE s.ticket_id = t.id AND s.open)),
+       (SELECT count(*) FROM alert WHERE state = 'firing' AND ticket_id IS NULL)
+"""
+
 _OUTCOMES: Final = """
 SELECT coalesce(sum(accepted), 0)::bigint, coalesce(sum(quarantined), 0)::bigint, coalesce(sum(ignored), 0)::bigint,
        coalesce(sum(redelivered), 0)::bigint
@@ -61,6 +79,13 @@ async def outcomes(pool: Pool) -> Outcomes:
     row = await pool.fetchrow(_OUTCOMES)
     assert row is not None  # an aggregate without GROUP BY always gives a row
     return Outcomes(*row)
+
+
+async def storm_outcome(pool: Pool) -> StormOutcome:
+    """Alerts and tickets that stand."""
+    row = await pool.fetchrow(_STORM)
+    assert row is not None  # a SELECT without FROM always gives a row
+    return StormOutcome(*row)
 
 
 async def heard_until(pool: Pool, worker: str) -> datetime | None:

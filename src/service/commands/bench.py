@@ -13,11 +13,14 @@ from typing import Annotated, Any, Final
 import orjson
 import typer
 
+from devices.catalogue import load_kinds
 from service.bench.drained import measure_drained, measure_paho_alone
+from service.bench.engine import measure_engine, print_engine, subjects
 from service.bench.paced import Search
 from service.bench.report import add_paced, figures_of, print_figures
 from service.bench.screen import Screen
 from service.bench.soak import print_soak, run_soak
+from service.bench.storm import print_storm, run_storm
 from service.bench.world import Broker, World, world
 from service.children import describe_os_error
 
@@ -38,6 +41,8 @@ def register(app: typer.Typer) -> None:
     group = typer.Typer(help="Measure: database, broker, ingest and load, all on this machine.", no_args_is_help=True)
     group.command("ingest")(ingest)
     group.command("soak")(soak)
+    group.command("engine")(engine)
+    group.command("storm")(storm)
     app.add_typer(group, name="bench")
 
 
@@ -86,16 +91,46 @@ def soak(
     _write(json, figures)
 
 
+def engine(
+    readings: Annotated[int, typer.Option(min=3, help="How many each phase goes through in a round.")] = 3000,
+    rounds: Annotated[int, typer.Option(min=1, help="Rounds, all kinds in turn; the median counts.")] = 15,
+    json: JsonOption = None,
+) -> None:
+    """Processor time a reading of the rule engine alone, of each kind with its default rules; no database."""
+    with Screen.shown() as screen:
+        figures = measure_engine(subjects(load_kinds()), readings, rounds, screen)
+    print_engine(figures)
+    _write(json, figures)
+
+
+def storm(
+    alerts: Annotated[int, typer.Option(min=4, help="How many devices fail at once, each on its own asset.")] = 100_000,
+    json: JsonOption = None,
+    workdir: WorkdirOption = None,
+) -> None:
+    """Alerts a second, from the message through to the ticket, when every device of a fleet fails at once."""
+    with _interruptible(), _folder(workdir) as folder, Screen.shown() as screen:
+        figures = run_storm(alerts, folder, screen)
+    print_storm(figures)
+    _write(json, figures)
+
+
 @contextmanager
 def _in_a_world(broker: Broker, devices: int, workdir: Path | None) -> Generator[tuple[World, Screen]]:
     """A world for the length of the block; however the block ends, no process of it stays behind."""
+    with _interruptible(), _folder(workdir) as folder, Screen.shown() as screen:
+        bar = screen.bar("database, broker, fleet")
+        with world(broker, devices, folder) as made:
+            bar.finish("")
+            yield made, screen
+
+
+@contextmanager
+def _interruptible() -> Generator[None]:
+    """End on Ctrl-C or a signal through every ``finally``, with a sentence and an exit code."""
     with _ended_by_signals():
         try:
-            with _folder(workdir) as folder, Screen.shown() as screen:
-                bar = screen.bar("database, broker, fleet")
-                with world(broker, devices, folder) as made:
-                    bar.finish("")
-                    yield made, screen
+            yield
         except KeyboardInterrupt:
             typer.echo("Stopped before the end: nothing was measured.", err=True)
             raise typer.Exit(_INTERRUPTED) from None
