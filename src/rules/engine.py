@@ -93,12 +93,16 @@ def elapse_holds(plan: Plan, tracks: Tracks, device_id: int, until: datetime, st
     if not tracks.rules:
         return
     limit = to_micros(until)
-    for key in [key for key, track in tracks.rules.items() if not _fits(plan, key, track)]:
-        _drop(tracks, key, device_id, limit, steps)
-    for key, track in tracks.rules.items():
-        if not any(level is not None and level.fired is None for level in track.levels):
+    for key, track in list(tracks.rules.items()):
+        watch = plan.by_key.get(key)
+        if watch is None or len(watch.holds) != len(track.levels):
+            _drop(tracks, key, device_id, limit, steps)
             continue
-        watch = plan.by_key[key]
+        for level in track.levels:
+            if level is not None and level.fired is None:
+                break
+        else:
+            continue
         due = sorted(
             (level.onset + hold, place)
             for place, (level, hold) in enumerate(zip(track.levels, watch.holds, strict=True))
@@ -167,16 +171,24 @@ def _judge_watch(
     if track is None:
         track = tracks.rules[watch.key] = RuleTrack(levels=[None] * len(watch.holds))
     track.memory, track.kind = memory, None if memory is None else watch.condition.kind
-    before = _severity(watch, track)
+    before: Severity | None = None
+    changed = False
     for place, verdict in enumerate(verdicts):
         level = track.levels[place]
-        if level is not None or verdict is Verdict.BAD:
-            track.levels[place] = _advance(plan, watch, place, level, verdict, now)
+        if level is None and verdict is not Verdict.BAD:
+            continue
+        after = _advance(plan, watch, place, level, verdict, now)
+        if after is not level:
+            # A level that stays as it is leaves the severity as it is: most of what fires goes on firing.
+            before = before if changed else _severity(watch, track)
+            changed = True
+            track.levels[place] = after
     clear = track.is_clear
     # What is shown as evidence is the last reading that spoke for the alert; when it clears, the one that ended it.
     if clear or Verdict.BAD in verdicts:
         track.value, track.reading = value, (now, reading.digest)
-    _report(watch, track, reading.device_id, before, now, steps)
+    if changed:
+        _report(watch, track, reading.device_id, before, now, steps)
     if clear:
         if memory is None:
             del tracks.rules[watch.key]
@@ -233,12 +245,11 @@ def speaks_until(plan: Plan, watch: Watch, level: LevelTrack) -> int:
 
 
 def _severity(watch: Watch, track: RuleTrack) -> Severity | None:
-    firing = [
-        severity
-        for severity, level in zip(watch.severities, track.levels, strict=True)
-        if level is not None and level.fired is not None
-    ]
-    return min(firing) if firing else None
+    gravest: Severity | None = None
+    for severity, level in zip(watch.severities, track.levels, strict=True):
+        if level is not None and level.fired is not None and (gravest is None or severity < gravest):
+            gravest = severity
+    return gravest
 
 
 def _report(
