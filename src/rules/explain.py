@@ -147,7 +147,7 @@ class Present:
 
 def explain_rule(plan: Plan, layered: Layered, default: Rule, present: Present) -> RuleNow:
     """How one rule of a device stands; ``default`` is the rule before any override."""
-    key = layered.rule.key
+    key = layered.rule.slot
     watch = plan.by_key.get(key)
     silence = next((one for one in plan.silences if one.key == key), None)
     track = present.tracks.rules.get(key)

@@ -1,17 +1,19 @@
 """Why: how a rule stands on a device, said in a plain sentence or two."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 
+from domain.mute import Mute
 from domain.reading import MeasureValue
 from rules.explain import LevelNow, RuleNow, Seen, SilenceNow, Standing
 
 
-def why(rule: RuleNow, now: datetime) -> str:
-    """What the rule saw and what comes next."""
-    if rule.silence is not None:
-        return _of_silence(rule.silence)
-    return " ".join(_of_readings(rule, now))
+def why(rule: RuleNow, now: datetime, muted: Sequence[Mute] = ()) -> str:
+    """What the rule saw, what comes next, and what keeps its alert quiet."""
+    said = [_of_silence(rule.silence)] if rule.silence is not None else list(_of_readings(rule, now))
+    if muted:
+        said.append(f"It asks for no ticket: {', '.join(_of_mute(mute) for mute in muted)}.")
+    return " ".join(said)
 
 
 def _of_readings(rule: RuleNow, now: datetime) -> Iterator[str]:
@@ -91,6 +93,11 @@ def _of_silence(silence: SilenceNow) -> str:
         f"{heard}{counts}: it fires at {time_of(silence.due_at)}, after {value_of(silence.wait_s)} s, if nothing comes "
         f"before and its source is heard until then (so far until {time_of(silence.covered_until)})."
     )
+
+
+def _of_mute(mute: Mute) -> str:
+    until = "" if mute.until is None else f", until {time_of(mute.until)}"
+    return f"{mute.reason.replace('_', ' ')} {mute.source} since {time_of(mute.since)}{until}"
 
 
 def _was(rule: RuleNow) -> str:

@@ -9,10 +9,12 @@ import orjson
 from domain.coverage import Coverage, Stretches, heard_by_all
 from domain.device import Device
 from domain.instants import from_micros
+from domain.mute import Mute
 from domain.reading import MeasureValue
 from domain.scope import Group, groups_of
 from store.connection import Executor, Pool
 from store.known_devices import devices_by_id
+from store.mutes import standing_mutes
 from store.rule_overrides import OverrideRow, overrides_of
 from store.worker_sessions import load_others
 
@@ -52,6 +54,8 @@ class JudgedDevice(NamedTuple):
     overrides: Sequence[OverrideRow]
     """Those of its groups."""
     alerts: Sequence[OpenAlert]
+    mutes: Mapping[int, Sequence[Mute]]
+    """Alert → why it asks for no ticket just now."""
 
 
 _DEVICE: Final = """
@@ -78,6 +82,7 @@ async def judged_device(pool: Pool, name: str) -> JudgedDevice | None:
             return None
         number, heard_at, source, tracks, measures = row
         device = (await devices_by_id(connection, [number]))[number]
+        alerts = [OpenAlert._make(record) for record in await connection.fetch(_ALERTS, number)]
         return JudgedDevice(
             device=device,
             heard_at=heard_at,
@@ -86,7 +91,8 @@ async def judged_device(pool: Pool, name: str) -> JudgedDevice | None:
             tracks=tracks,
             newest=await _newest(connection, number, orjson.loads(measures) if measures else {}),
             overrides=await overrides_of(connection, list(groups_of(device))),
-            alerts=[OpenAlert._make(record) for record in await connection.fetch(_ALERTS, number)],
+            alerts=alerts,
+            mutes=await standing_mutes(connection, [alert.id for alert in alerts]),
         )
 
 

@@ -114,7 +114,19 @@ SELECT d.id, d.name, d.kind, d.district, d.life_cycle, d.model, d.interval_s, d.
 """
 
 _FITTED_TO: Final = """d.id IN (
-    SELECT f.device_id FROM fitting f JOIN asset a ON a.id = f.asset_id WHERE a.name = {} AND f.fitted_until IS NULL)"""
+    SELECT f.device_id FROM fitting f JOIN asset a ON a.id = f.asset_id
+     WHERE a.{column} = {{}} AND f.fitted_until IS NULL)"""
+
+
+class GroupFilter(NamedTuple):
+    """The groups of which the devices of a list are; ``None`` does not care."""
+
+    model: str | None = None
+    owner: str | None = None
+    """Of its asset, as the next three."""
+    unit_grid: str | None = None
+    circuit: str | None = None
+    site: str | None = None
 
 
 class DeviceFilter(NamedTuple):
@@ -125,6 +137,7 @@ class DeviceFilter(NamedTuple):
     life_cycle: str | None = None
     asset: str | None = None
     simulated: bool | None = None
+    groups: GroupFilter = GroupFilter()
 
 
 async def list_devices(pool: Pool, wanted: DeviceFilter, *, after: str | None, limit: int) -> list[DeviceRow]:
@@ -134,7 +147,13 @@ async def list_devices(pool: Pool, wanted: DeviceFilter, *, after: str | None, l
     where.add_given("d.district = {}", wanted.district)
     where.add_given("d.life_cycle = {}", wanted.life_cycle)
     where.add_given("d.simulated = {}", wanted.simulated)
-    where.add_given(_FITTED_TO, wanted.asset)
+    groups = wanted.groups
+    where.add_given("d.model = {}", groups.model)
+    where.add_given(_FITTED_TO.format(column="name"), wanted.asset)
+    where.add_given(_FITTED_TO.format(column="owner"), groups.owner)
+    where.add_given(_FITTED_TO.format(column="unit_grid"), groups.unit_grid)
+    where.add_given(_FITTED_TO.format(column="circuit"), groups.circuit)
+    where.add_given(_FITTED_TO.format(column="site"), groups.site)
     where.add_given("d.name > {}", after)
     statement = f"{_DEVICE} WHERE {where.text} ORDER BY d.name LIMIT {where.parameter(limit)}"
     return [DeviceRow._make(record) for record in await pool.fetch(statement, *where.values)]

@@ -12,11 +12,13 @@ import pytest
 from devices.catalogue import load_kinds
 from domain.coverage import Coverage
 from domain.instants import to_micros
+from domain.mute import MuteReason
 from domain.role import Role
 from ingest.delivery import Delivery
 from service.cases import Cases
 from service.known import KnownDevices
 from service.ticker import Ticker
+from store.mutes import MuteEntry, mute
 from store.registry import AssetEntry, DeviceEntry, Saved, save
 from tests.support.api import NOW, StillClock, client
 from tests.support.flow import ZONE, flow_on
@@ -158,12 +160,38 @@ async def test_a_hold_is_followed_from_its_onset_to_the_alert_and_its_end(pool: 
             "standing": "upheld",
             "acknowledged_by": None,
             "ticket": alert["ticket"],
+            "muted": [],
         }
         assert alert["ticket"] is not None
         assert rule["revision"] == alert["revision"]
         await street.at(60, tilt_deg=2.0)
         rule = await street.rule()
         assert (rule["state"], rule["alert"], rule["evidence"]) == ("clear", None, None)
+
+
+async def test_what_keeps_an_alert_quiet_is_told_with_it(pool: asyncpg.Pool) -> None:
+    async with a_street(pool) as street:
+        await street.at(0, tilt_deg=95.0)
+        number = await pool.fetchval("SELECT id FROM alert")
+        until = NOW + timedelta(seconds=600)
+        async with pool.acquire() as connection, connection.transaction():
+            await mute(
+                connection,
+                [
+                    MuteEntry(number, MuteReason.SILENCE, "7", until),
+                    MuteEntry(number, MuteReason.GROUP_WAIT, "manhole.washed_open", None),
+                ],
+                NOW,
+            )
+        rule = await street.rule()
+        assert rule["alert"]["muted"] == [
+            {"reason": "group_wait", "source": "manhole.washed_open", "since": time(0), "until": None},
+            {"reason": "silence", "source": "7", "since": time(0), "until": time(600)},
+        ]
+        assert rule["why"].endswith(
+            f"It asks for no ticket: group wait manhole.washed_open since {time(0)}, "
+            f"silence 7 since {time(0)}, until {time(600)}."
+        )
 
 
 async def test_a_hold_that_no_reading_bears_out_says_that_it_does_not_fire(pool: asyncpg.Pool) -> None:

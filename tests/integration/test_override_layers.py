@@ -85,6 +85,13 @@ async def test_an_override_is_set_shown_listed_and_taken_back(pool: asyncpg.Pool
         assert (await set_apart(http, "site/S-1", major={"hold_s": 5}))["parameters"] == {"major": {"hold_s": 5}}
         assert (await set_apart(http, "model/EM310", baseline=2))["devices"] == 3
         assert (await http.get(TILT.format("owner/排水/污水公司"))).json() == made
+        for query, names in (
+            ({"owner": "排水/污水公司", "model": "EM310"}, ["mh-1", "mh-2", "mh-3"]),
+            ({"site": "S-1"}, ["mh-1", "mh-2"]),
+            ({"circuit": "C-1", "unit_grid": GRID, "site": "S-2"}, []),
+        ):
+            listed = (await http.get("/v1/devices", params=query)).json()["items"]
+            assert [each["name"] for each in listed] == names
         first = (await http.get("/v1/rule-overrides?limit=2")).json()
         rest = (await http.get("/v1/rule-overrides", params={"limit": 2, "cursor": first["next"]})).json()
         assert [each["scope"] for each in first["items"] + rest["items"]] == ["model", "owner", "site"]

@@ -6,9 +6,11 @@ from typing import Any, Final, Self
 
 from pydantic import BaseModel, Field
 
+from api.models.alerts import Muted
 from domain.alert import Severity
 from domain.alert import Standing as AlertStanding
 from domain.device import LifeCycle
+from domain.mute import Mute
 from domain.scope import Scope
 from rules import explain
 from rules.explain import Standing
@@ -112,13 +114,15 @@ class AlertOfRule(BaseModel):
     standing: AlertStanding
     acknowledged_by: str | None
     ticket: str | None
+    muted: list[Muted] = Field(description="What silenced or inhibited it: why it asks for no ticket just now.")
 
     @classmethod
-    def of(cls, alert: OpenAlert) -> Self:
+    def of(cls, alert: OpenAlert, mutes: Sequence[Mute]) -> Self:
         """Shape one alert."""
         fields = alert._asdict()
         del fields["rule"]
-        return cls(**fields)
+        shown = [Muted(reason=mute.reason, source=mute.source, since=mute.since, until=mute.until) for mute in mutes]
+        return cls(**fields, muted=shown)
 
 
 class RuleState(BaseModel):
@@ -146,7 +150,8 @@ class RuleState(BaseModel):
     @classmethod
     def of(cls, rule: explain.RuleNow, now: datetime, found: JudgedDevice, revision: int | None) -> Self:
         """Shape one rule."""
-        alerts = [alert for alert in found.alerts if alert.rule == rule.rule.key]
+        alert = next((one for one in reversed(found.alerts) if one.rule == rule.rule.key), None)
+        mutes = () if alert is None else found.mutes.get(alert.id, ())
         return cls(
             key=rule.rule.key,
             title=rule.rule.title,
@@ -156,8 +161,8 @@ class RuleState(BaseModel):
             state=rule.state,
             severity=rule.severity,
             onset=rule.onset,
-            why=why(rule, now),
-            alert=AlertOfRule.of(alerts[-1]) if alerts else None,
+            why=why(rule, now, mutes),
+            alert=None if alert is None else AlertOfRule.of(alert, mutes),
             parameters=rule.parameters,
             differences=list(_differences(rule, found.overrides)),
             left_out=[LeftOut(**refusal.layer._asdict(), why=refusal.why) for refusal in rule.refused],

@@ -1,10 +1,10 @@
 """Devices: list, show with their present, create, change, fit and take off."""
 
 from dataclasses import replace
-from typing import Final
+from typing import Annotated, Final
 
 import orjson
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Depends, Response
 
 from api.fields import Name, Word
 from api.models.registry import Device, DeviceDetail, DevicePatch, FittingEnd, NewAsset, NewDevice, NewFitting
@@ -20,9 +20,20 @@ from store.alert_views import AlertFilter, list_alerts
 from store.clocks import clock_days
 from store.registry import NATIVE, DeviceEntry
 from store.registry_changes import create, fit_device, replace_device, unfit_device
-from store.registry_views import DeviceFilter, DeviceRow, find_device, list_devices, list_fittings
+from store.registry_views import DeviceFilter, DeviceRow, GroupFilter, find_device, list_devices, list_fittings
 
 router: Final = APIRouter(prefix="/v1/devices", tags=["registry"])
+
+
+async def _of_groups(
+    model: Word | None = None,
+    owner: Word | None = None,
+    unit_grid: Word | None = None,
+    circuit: Word | None = None,
+    site: Word | None = None,
+) -> GroupFilter:
+    return GroupFilter(model, owner, unit_grid, circuit, site)
+
 
 _MOST_FIRING: Final = 100
 
@@ -36,11 +47,13 @@ async def devices(
     life_cycle: LifeCycle | None = None,
     asset: Word | None = None,
     simulated: bool | None = None,  # noqa: FBT001  # a query parameter
+    *,
+    groups: Annotated[GroupFilter, Depends(_of_groups)],
     cursor: Cursor = None,
     limit: Limit = 100,
 ) -> Page[Device]:
     """List devices by name."""
-    wanted = DeviceFilter(kind, district, life_cycle, asset, simulated)
+    wanted = DeviceFilter(kind, district, life_cycle, asset, simulated, groups)
     rows = await list_devices(parts.pool, wanted, after=read_cursor(cursor, str, str), limit=limit + 1)
     shown, following = cut(rows, limit, lambda row: (row.name,))
     return Page(items=[Device.of(row) for row in shown], next=following)
