@@ -35,6 +35,8 @@ class Move(StrEnum):
     """A late reading spoke against an alert behind it: with no other left, a person decides (待复核)."""
     REVIEWED = "reviewed"
     """A person looked at what was contradicted."""
+    LINKED = "linked"
+    """An alert behind it became part of an incident, which has a ticket of its own (关联)."""
 
 
 class Subject(NamedTuple):

@@ -90,6 +90,15 @@ class GroupState:
     """Those that are open: one, or for ``near`` several."""
 
 
+class Stand(NamedTuple):
+    """Where an alert that fires stands in one group."""
+
+    place: Place
+    one: Fired
+    incident: Incident | None
+    hidden: bool
+
+
 class Opened(NamedTuple):
     """An incident begins."""
 
@@ -164,6 +173,10 @@ class Groups:
             if one.rule in condition.concerns and (place := place_of(rule, condition, one.kind, one.where)) is not None
         ]
 
+    def stands(self, alert: int) -> list[Stand]:
+        """Where an alert stands now; nowhere if it fires no more."""
+        return [_stand(place, self.states[place], alert) for place in sorted(self._where.get(alert, ()))]
+
     def _fire(self, one: Fired) -> list[Decision]:
         for place, condition in self.places(one):
             state = self.states.setdefault(place, GroupState())
@@ -184,6 +197,14 @@ class Groups:
         for place in sorted(self._where.pop(cleared.alert, ())):
             decisions += _clear(self._conditions[place.rule], self.states[place], cleared)
         return decisions
+
+
+def _stand(place: Place, state: GroupState, alert: int) -> Stand:
+    if alert in state.free:
+        return Stand(place, state.free[alert], None, hidden=False)
+    incident = next(one for one in state.incidents if alert in one.parts or alert in one.hidden)
+    hidden = alert in incident.hidden
+    return Stand(place, (incident.hidden if hidden else incident.parts)[alert], incident, hidden)
 
 
 def _fire(place: Place, condition: Group, state: GroupState, one: Fired) -> Opened | Joined | None:

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Final
 from zoneinfo import ZoneInfo
 
+from devices.catalogue import load_group_rules
 from domain.alert import AlertState, Step, Transition
 from domain.alert_change import AlertChange, AlertKey, fold
 from domain.mute import Mute
@@ -13,10 +14,11 @@ from domain.ticket import Subject
 from rules.rejudge import Amendment
 from rules.rule import Rule
 from service.amend import UNAMENDED, Amended, amend
+from service.group_waits import GroupWaits
 from service.known import Known
 from store.alerts import AlertSetting, SavedAlert, clear_alerts, join_tickets, save_alerts, tell
 from store.connection import Executor, Pool
-from store.mutes import UNMUTED, Lifted, note_wanted, standing_mutes
+from store.mutes import UNMUTED, Lifted, mute, note_wanted, standing_mutes
 from store.rule_revisions import Revision, revision_ids, revision_of
 from store.tickets import TicketChange, TicketNews, TicketWish, append_moves, change_tickets, lock_tickets, open_or_join
 from tickets.decide import Consequence, Demand, Release, Rise, Stand, decide, hold_back
@@ -27,15 +29,21 @@ _NO_ALERTS: Final[dict[str, object]] = {"alerts": []}
 class Cases:
     """Settles transitions. Remembers only the ids of rule revisions, which never change once committed."""
 
-    def __init__(self, zone: ZoneInfo) -> None:
-        """Take the district's zone, for the date in case numbers; ``start`` before the first batch."""
+    def __init__(self, zone: ZoneInfo, group_rules: Mapping[str, Rule] | None = None) -> None:
+        """Take the district's zone, for the date in case numbers; ``start`` before the first batch.
+
+        ``group_rules`` are those over several devices, which no device's plan holds; else the default ones.
+        """
         self._zone = zone
+        self._group_rules = load_group_rules() if group_rules is None else group_rules
+        self._waits = GroupWaits(self._group_rules.values())
         self._revision_ids: dict[tuple[str, str], int] = {}
 
     async def start(self, pool: Pool, rules: Iterable[Rule], now: datetime) -> None:
         """Record the default rules as they are today, and remember the ids of their revisions."""
         async with pool.acquire() as connection, connection.transaction():
-            self._revision_ids = await revision_ids(connection, [_revision(rule) for rule in rules], now)
+            defaults = [*rules, *self._group_rules.values()]
+            self._revision_ids = await revision_ids(connection, [_revision(rule) for rule in defaults], now)
 
     async def settle(
         self,
@@ -52,23 +60,28 @@ class Cases:
         changes = fold([*amendment.transitions, *transitions])
         if not changes and not amendment:
             return
-        ruled = [change for change in changes if change.key[1] in known[change.key[0]].plan.rules]
-        orphans = [change for change in changes if change.key[1] not in known[change.key[0]].plan.rules]
+        found = [(change.key, self._rule(known[change.key[0]], change.key[1])) for change in changes]
+        rules = {key: rule for key, rule in found if rule is not None}
+        ruled = [change for change in changes if change.key in rules]
+        orphans = [change for change in changes if change.key not in rules]
         saved: dict[AlertKey, SavedAlert] = {}
         follows: list[Demand | Rise | Release] = []
         # Before the steps: what the batch's fresh readings did comes after what late ones change.
         amended = await amend(connection, amendment, now)
         if ruled:
-            saved |= await self._save(connection, ruled, known, now, amendment.retrospective)
+            saved |= await self._save(connection, ruled, rules, known, now, amendment.retrospective)
         if orphans:
             saved |= await clear_alerts(connection, orphans, now)
             owned = [change for change in orphans if change.key in saved and saved[change.key].ticket_id is not None]
             follows += [Release(change.key, change.steps[-1].at) for change in owned]
+        waits = self._waits.entries(ruled, known, saved, now)
+        if waits:
+            await mute(connection, waits, now)
         muted = await standing_mutes(connection, [one.id for one in saved.values()]) if saved else {}
         wanted: list[int] = []
         for change in ruled:
             stand = _stand(known[change.key[0]], saved.get(change.key))
-            following = decide(change, _consequence(_rule(change, known)), stand)
+            following = decide(change, _consequence(rules[change.key]), stand)
             if following and saved[change.key].id in muted:
                 following, held_back = hold_back(following)
                 wanted += [saved[change.key].id] if held_back else []
@@ -95,7 +108,7 @@ class Cases:
         follows: list[Demand | Rise | Release] = []
         for one in lifted:
             device = known[one.device_id]
-            rule = device.plan.rules.get(one.rule)
+            rule = self._rule(device, one.rule)
             if one.state != AlertState.FIRING or rule is None or (one.ticket_id is not None and not one.rose):
                 continue
             stand = Stand(one.ticket_id, one.asset_id, device.device.district, device.device.simulated)
@@ -105,15 +118,20 @@ class Cases:
             await self._settle_tickets(connection, follows, saved, now, Amended())
         await tell(connection, now, [("alert", _lifted_news(one)) for one in lifted])
 
+    def _rule(self, known: Known, key: str) -> Rule | None:
+        """A rule of the device's own plan, or one over several devices."""
+        return known.plan.rules.get(key) or self._group_rules.get(key)
+
     async def _save(
         self,
         connection: Executor,
         changes: Sequence[AlertChange],
+        rules: Mapping[AlertKey, Rule],
         known: Mapping[int, Known],
         now: datetime,
         retrospective: AbstractSet[AlertKey],
     ) -> dict[AlertKey, SavedAlert]:
-        revisions = {change.key: _revision(_rule(change, known)) for change in changes}
+        revisions = {change.key: _revision(rules[change.key]) for change in changes}
         ids = await self._ids(connection, list(revisions.values()), now)
         settings = {
             change.key: AlertSetting(
@@ -223,10 +241,6 @@ def _move_details(
         behind: dict[str, object] = {"device_id": device_id, "rule": rule, "onset": onset.isoformat()}
         alerts.setdefault(owner[one.alert], []).append(behind)
     return {ticket: {"alerts": told} for ticket, told in alerts.items()}
-
-
-def _rule(change: AlertChange, known: Mapping[int, Known]) -> Rule:
-    return known[change.key[0]].plan.rules[change.key[1]]
 
 
 def _revision(rule: Rule) -> Revision:

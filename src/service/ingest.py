@@ -11,7 +11,7 @@ from typing import Final
 
 import structlog
 
-from devices.catalogue import load_kinds
+from devices.catalogue import load_group_rules, load_kinds
 from devices.own_kind import OWN_KIND
 from domain.clock import Clock
 from domain.errors import RefusedError
@@ -24,6 +24,8 @@ from ingest.router import Router
 from service.cases import Cases
 from service.chores import Chores
 from service.contract import tell_broken_contract
+from service.coordinator.coordinator import Coordinator
+from service.coordinator.look import GroupLook
 from service.drains import drain_leftovers
 from service.flow import HEARTBEAT_GAP, Flow, FlowParts
 from service.known import KnownDevices
@@ -64,6 +66,7 @@ class Ingest:
     flow: Flow
     session: Session
     pulse: Pulse
+    coordinator: Coordinator
 
     async def stands(self) -> bool:
         """Whether it is connected and subscribed."""
@@ -71,7 +74,9 @@ class Ingest:
 
     def start(self) -> "list[asyncio.Task[None]]":
         """Start all that it does; whoever starts it cancels it."""
-        return [asyncio.create_task(part.run()) for part in (self.subscriber, self.worker, self.pulse)]
+        return [
+            asyncio.create_task(part.run()) for part in (self.subscriber, self.worker, self.pulse, self.coordinator)
+        ]
 
 
 async def run_ingest(
@@ -88,7 +93,7 @@ async def run_ingest(
     # A batch makes thousands of objects that die with it; the collector would look through them all again and again.
     gc.set_threshold(COLLECT_AFTER, 20, 100)
     clock = settings.clock()
-    pool = await patiently(partial(open_pool, database_url, application_name=settings.client_id, max_size=4))
+    pool = await patiently(partial(open_pool, database_url, application_name=settings.client_id, max_size=5))
     try:
         await patiently(partial(require_current_schema, pool))
         await patiently(partial(refuse_mixed_time, pool, clock))
@@ -193,7 +198,9 @@ async def wire(
             status_file=status_file(settings.ingest_folder, mine.client_id),
         )
     )
-    return Ingest(worker, subscriber, flow, session, pulse)
+    look = GroupLook(load_group_rules(), kinds, known, cases)
+    coordinator = Coordinator(pool, clock, look, mine.client_id)
+    return Ingest(worker, subscriber, flow, session, pulse, coordinator)
 
 
 def _subscriber(

@@ -13,6 +13,7 @@ from ingest.catalogue import load_formats
 from ingest.delivery import Delivery
 from ingest.normalise import TimeBounds
 from ingest.router import Router
+from rules.rule import Rule
 from service.cases import Cases
 from service.clock import SystemClock
 from service.flow import HEARTBEAT_GAP, Flow, FlowParts
@@ -32,11 +33,12 @@ async def flow_on(
     heartbeats: dict[str, str] | None = None,
     heartbeat_gap: timedelta = HEARTBEAT_GAP,
     kinds: Mapping[str, DeviceKind] | None = None,
+    group_rules: Mapping[str, Rule] | None = None,
 ) -> Flow:
-    """A flow with the defaults of the service; ``kinds`` may bring other rules."""
+    """A flow with the defaults of the service; ``kinds`` and ``group_rules`` may bring other rules."""
     kinds = kinds or load_kinds()
     lived = clock or SystemClock()
-    cases = Cases(ZONE)
+    cases = Cases(ZONE, group_rules)
     await cases.start(pool, [rule for kind in kinds.values() for rule in kind.rules], lived.now())
     bounds = Bounds(TimeBounds(timedelta(minutes=5), timedelta(days=400)), 65536)
     known, router = KnownDevices(kinds), Router(load_formats())
