@@ -288,7 +288,8 @@ async def test_silence_is_explained_from_the_last_message_to_the_alert(pool: asy
             await street.at(second)
         rule = await street.rule("manhole.offline")
         assert (rule["state"], rule["severity"], rule["onset"]) == ("firing", 3, time(180))
-        assert rule["why"].endswith(f"it fires since {time(180)}, and the next message ends it.")
+        assert f"it fires since {time(180)}, and the next message ends it." in rule["why"]
+        assert [one["source"] for one in rule["alert"]["muted"]] == ["site.silent"]
         assert rule["alert"]["onset"] == time(180)
         await street.at(400, tilt_deg=1.0)
         rule = await street.rule("manhole.offline")
