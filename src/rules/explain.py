@@ -17,6 +17,8 @@ from rules.tracks import LevelTrack, RuleTrack, Tracks
 
 KIND: Final = "kind"
 """The weakest layer: the rule as the device's kind has it."""
+BOOK: Final = "book"
+"""The rule as people wrote it, in a rule file or over the API: it takes the place of the kind's."""
 
 
 class Standing(StrEnum):
@@ -87,11 +89,20 @@ class SilenceNow(NamedTuple):
     firing_since: datetime | None
 
 
+class Written(NamedTuple):
+    """The whole rule as one of those has it who write whole rules."""
+
+    scope: str
+    """``KIND`` or ``BOOK``."""
+    name: str
+    rule: Rule
+
+
 class Setting(NamedTuple):
     """What one layer has for a parameter."""
 
     scope: str
-    """``kind`` or a scope of overrides."""
+    """``KIND``, ``BOOK`` or a scope of overrides."""
     name: str
     value: object
 
@@ -145,8 +156,8 @@ class Present:
     source: str | None
 
 
-def explain_rule(plan: Plan, layered: Layered, default: Rule, present: Present) -> RuleNow:
-    """How one rule of a device stands; ``default`` is the rule before any override."""
+def explain_rule(plan: Plan, layered: Layered, written: Sequence[Written], present: Present) -> RuleNow:
+    """How one rule of a device stands; ``written`` is the rule before any override, weakest first, at least once."""
     key = layered.rule.slot
     watch = plan.by_key.get(key)
     silence = next((one for one in plan.silences if one.key == key), None)
@@ -165,7 +176,7 @@ def explain_rule(plan: Plan, layered: Layered, default: Rule, present: Present) 
     return RuleNow(
         rule=layered.rule,
         parameters=parameters_of(layered.rule.condition.as_data()),
-        differences=list(differences(default, layered)),
+        differences=list(differences(written, layered)),
         refused=layered.refused,
         state=Standing.FIRING if firing else Standing.PENDING if pending else Standing.CLEAR,
         severity=min(firing, default=None),
@@ -197,10 +208,10 @@ def _level_fields(level: Mapping[str, Any]) -> dict[str, object]:
     return {**fields, "keep_s": level.get("keep_s", 0.0)}
 
 
-def differences(default: Rule, layered: Layered) -> Iterator[Difference]:
-    """Every parameter that a layer sets, with the layer that prevails and what the weaker ones have."""
-    stack: list[tuple[str, str, dict[str, object]]] = [
-        (KIND, default.key.partition(".")[0], dict(_flat(parameters_of(default.condition.as_data())))),
+def differences(written: Sequence[Written], layered: Layered) -> Iterator[Difference]:
+    """Every parameter that is not the kind's alone, with the layer that prevails and what the weaker ones have."""
+    stack = [
+        *_whole(written),
         *((layer.scope.value, layer.name, dict(_flat(layer.parameters))) for layer in layered.taken),
     ]
     set_somewhere = sorted({name for _, _, values in stack[1:] for name in values})
@@ -209,6 +220,21 @@ def differences(default: Rule, layered: Layered) -> Iterator[Difference]:
             Setting(scope, name, values[parameter]) for scope, name, values in stack if parameter in values
         ]
         yield Difference(parameter, last.value, last, weaker)
+
+
+def _whole(written: Sequence[Written]) -> Iterator[tuple[str, str, dict[str, object]]]:
+    """All parameters of the weakest, and those in which each further one departs from the one before."""
+    # Where a rule became one of another kind, what it was before has no parameters in common with it.
+    alike = [one for one in written if one.rule.condition.kind == written[-1].rule.condition.kind]
+    before: dict[str, object] = {}
+    for scope, name, rule in alike:
+        values = dict(_flat(parameters_of(rule.condition.as_data())))
+        yield (
+            scope,
+            name,
+            {each: value for each, value in values.items() if each not in before or before[each] != value},
+        )
+        before = values
 
 
 def _flat(parameters: Mapping[str, object], above: str = "") -> Iterator[tuple[str, object]]:

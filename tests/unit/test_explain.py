@@ -1,6 +1,7 @@
 """A rule on a device is explained from what the engine keeps, whatever its kind: state, progress, a plain sentence."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -8,14 +9,28 @@ import pytest
 from domain.alert import Severity
 from domain.coverage import Coverage
 from domain.reading import MeasureValue, Reading
+from domain.scope import Scope
 from rules.engine import Hearing, judge, tick
-from rules.explain import Present, RuleNow, Seen, Standing, explain_rule, parameters_of
+from rules.explain import (
+    BOOK,
+    KIND,
+    Difference,
+    Present,
+    RuleNow,
+    Seen,
+    Setting,
+    Standing,
+    Written,
+    differences,
+    explain_rule,
+    parameters_of,
+)
 from rules.kinds.combined import Combined, Match
 from rules.kinds.range import Range
 from rules.kinds.rate import Rate
 from rules.kinds.reported import Reported
 from rules.kinds.threshold import Threshold
-from rules.layers import lay
+from rules.layers import Layer, lay
 from rules.levels import Side
 from rules.plan import make_plan
 from rules.rule import Condition, Level, Rule
@@ -46,7 +61,7 @@ def told(condition: Condition, *readings: tuple[float, Mapping[str, MeasureValue
     present = Present(
         now=at(now), tracks=decode_tracks(encode_tracks(tracks)), seen=seen, hearing=hearing, source="native"
     )
-    explained = explain_rule(plan, lay(rule, []), rule, present)
+    explained = explain_rule(plan, lay(rule, []), [Written(KIND, "bin", rule)], present)
     return explained, why(explained, at(now)).replace("2026-03-01T08:", "").replace("Z", "")
 
 
@@ -124,7 +139,7 @@ def test_a_hold_that_has_ended_is_about_to_be_decided() -> None:
     tracks, hearing = Tracks(), Hearing(START, None)
     judge(plan, tracks, Reading(1, START, START, {"fill_pct": 85.0}, {}, 0, b"", None, None), hearing)
     present = Present(now=at(11), tracks=tracks, seen={}, hearing=hearing, source=None)
-    said = why(explain_rule(plan, lay(rule, []), rule, present), at(11))
+    said = why(explain_rule(plan, lay(rule, []), [Written(KIND, "bin", rule)], present), at(11))
     assert said.endswith("its hold ended at 2026-03-01T08:00:10Z, and the clock is about to decide it.")
 
 
@@ -133,7 +148,27 @@ def test_a_track_that_no_longer_fits_its_rule_is_as_good_as_gone() -> None:
     rule = Rule("bin.it", "It", "它", FULL)
     plan = make_plan([rule], interval_s=60.0, validity_factor=1.5, overrides={})
     present = Present(now=at(1), tracks=tracks, seen={}, hearing=Hearing(None, None), source=None)
-    assert explain_rule(plan, lay(rule, []), rule, present).state is Standing.CLEAR
+    assert explain_rule(plan, lay(rule, []), [Written(KIND, "bin", rule)], present).state is Standing.CLEAR
+
+
+def test_what_the_book_writes_anew_stands_between_the_kind_and_the_overrides() -> None:
+    default = Rule("bin.it", "It", "它", Threshold("fill_pct", levels=(WARN,)))
+    written = Rule("bin.it", "It", "它", Threshold("fill_pct", levels=(replace(WARN, limit=85.0, hold_s=20.0),)))
+    layered = lay(written, [Layer(Scope.SITE, "S-1", {"minor": {"limit": 70}, "baseline": None})])
+    whole = [Written(KIND, "bin", default), Written(BOOK, "street.yaml", written)]
+    assert list(differences(whole, lay(default, []))) == [
+        Difference("minor.hold_s", 20.0, Setting("book", "street.yaml", 20.0), [Setting("kind", "bin", 10.0)]),
+        Difference("minor.limit", 85.0, Setting("book", "street.yaml", 85.0), [Setting("kind", "bin", 80.0)]),
+    ]
+    assert layered.refused
+    assert list(differences(whole, lay(written, [Layer(Scope.SITE, "S-1", {"minor": {"limit": 70}})])))[1] == (
+        "minor.limit",
+        70,
+        ("site", "S-1", 70),
+        [("kind", "bin", 80.0), ("book", "street.yaml", 85.0)],
+    )
+    another = Rule("bin.it", "It", "它", Range("fill_pct", low=1.0, high=2.0, levels=(WARN,)))
+    assert list(differences([whole[0], Written(BOOK, "street.yaml", another)], lay(another, []))) == []
 
 
 def test_values_are_written_for_people() -> None:

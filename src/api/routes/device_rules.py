@@ -17,7 +17,7 @@ from domain.errors import NotFoundError
 from domain.instants import from_micros, to_micros
 from domain.reading import DEVICE
 from rules.engine import Hearing
-from rules.explain import Present, RuleNow, Seen, explain_rule
+from rules.explain import KIND, Present, RuleNow, Seen, Written, explain_rule
 from rules.layers import GroupOverrides, lay
 from rules.tracks import decode_tracks
 from store.device_rules import JudgedDevice, by_group, judged_device
@@ -71,7 +71,10 @@ def _explain(found: JudgedDevice, kind: DeviceKind, now: datetime) -> list[RuleN
         hearing=Hearing(found.heard_at, found.coverage),
         source=found.source,
     )
-    return [explain_rule(plan, lay(rule, groups.layers(rule.key, device)), rule, present) for rule in kind.rules]
+    return [
+        explain_rule(plan, lay(rule, groups.layers(rule.key, device)), [Written(KIND, kind.key, rule)], present)
+        for rule in kind.rules
+    ]
 
 
 def _seen(found: JudgedDevice, validity: int) -> dict[str, Seen]:
