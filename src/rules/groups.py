@@ -76,6 +76,28 @@ class Incident:
     hidden: dict[int, Fired] = field(default_factory=dict[int, Fired])
     """Those that fire and are inhibited by it."""
     closed_at: datetime | None = None
+    _firing: dict[int, int] = field(default_factory=dict[int, int])
+    """Device → how many of its alerts count: a large incident is not counted anew at every step."""
+
+    def add(self, one: Fired) -> None:
+        """Another alert that counts."""
+        self.parts[one.alert] = one
+        self._firing[one.device] = self._firing.get(one.device, 0) + 1
+
+    def remove(self, alert: int) -> bool:
+        """One fires no more; whether it was part of it."""
+        one = self.parts.pop(alert, None)
+        if one is None:
+            return False
+        left = self._firing.pop(one.device) - 1
+        if left:
+            self._firing[one.device] = left
+        return True
+
+    @property
+    def devices(self) -> int:
+        """How many devices fire."""
+        return len(self._firing)
 
 
 @dataclass(slots=True)
@@ -211,7 +233,10 @@ def _fire(place: Place, condition: Group, state: GroupState, one: Fired) -> Open
     for incident in state.incidents:
         if _near(condition, incident.lead, one):
             hidden = one.rule not in condition.members
-            (incident.hidden if hidden else incident.parts)[one.alert] = one
+            if hidden:
+                incident.hidden[one.alert] = one
+            else:
+                incident.add(one)
             return Joined(incident, one, hidden)
     state.free[one.alert] = one
     if one.rule not in condition.members:
@@ -229,8 +254,9 @@ def _open(place: Place, condition: Group, state: GroupState, parts: Sequence[Fir
         lead=next(one for one in parts if one.rule in first),
         onset=parts[0].at,
         opened_at=parts[-1].at,
-        parts={one.alert: one for one in parts},
     )
+    for one in parts:
+        incident.add(one)
     # What the cause made fire besides, not what was wrong before.
     hidden = [
         one
@@ -288,9 +314,9 @@ def _clear(condition: Group, state: GroupState, cleared: Cleared) -> list[Decisi
     for incident in state.incidents:
         if incident.hidden.pop(cleared.alert, None) is not None:
             return [Left(incident, cleared.alert)]
-        if incident.parts.pop(cleared.alert, None) is None:
+        if not incident.remove(cleared.alert):
             continue
-        if len({one.device for one in incident.parts.values()}) >= condition.devices_kept(state.size):
+        if incident.devices >= condition.devices_kept(state.size):
             return [Left(incident, cleared.alert)]
         return [Left(incident, cleared.alert), _close(state, incident, cleared.at)]
     return []

@@ -57,6 +57,8 @@ latitude, incident_id, hidden
 
 _PLACES_OF: Final = "SELECT DISTINCT rule, name, part FROM group_alert WHERE alert_id = ANY($1::bigint[])"
 
+_KNOWN: Final = "SELECT DISTINCT alert_id FROM group_alert WHERE alert_id = ANY($1::bigint[])"
+
 _STANDING: Final = f"""
 SELECT {_COLUMNS} FROM group_alert
 WHERE (rule, name, part) IN (SELECT * FROM unnest($1::text[], $2::text[], $3::text[]))
@@ -102,6 +104,11 @@ class Standing:
 async def places_of(connection: Executor, alerts: Iterable[int]) -> set[PlaceKey]:
     """The groups in which these alerts stand."""
     return {(row[0], row[1], row[2]) for row in await connection.fetch(_PLACES_OF, list(alerts))}
+
+
+async def standing_alerts(connection: Executor, alerts: Sequence[int]) -> set[int]:
+    """Which of these alerts stand in some group."""
+    return {int(row[0]) for row in await connection.fetch(_KNOWN, list(alerts))}
 
 
 async def load_standing(connection: Executor, places: Iterable[PlaceKey]) -> Standing:

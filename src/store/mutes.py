@@ -129,14 +129,14 @@ UPDATE alert_mute AS m SET until = least(m.until, $4::timestamptz) FROM due AS d
 WHERE m.alert_id = d.alert_id AND m.reason = d.reason AND m.source = d.source
 """
 
-_END_SOURCE: Final = """
-WITH due AS (
-    SELECT m.alert_id FROM alert_mute AS m
-    WHERE m.source = $2 AND m.reason = $1 AND m.ended_at IS NULL ORDER BY 1 FOR NO KEY UPDATE
-)
-UPDATE alert_mute AS m SET until = least(m.until, $3::timestamptz) FROM due AS d
-WHERE m.alert_id = d.alert_id AND m.reason = $1 AND m.source = $2
+_LOCK_SOURCE: Final = """
+SELECT FROM alert_mute WHERE source = $2 AND reason = $1 AND ended_at IS NULL ORDER BY alert_id FOR NO KEY UPDATE
 """
+
+_END_SOURCE: Final = """
+UPDATE alert_mute SET until = least(until, $3::timestamptz) WHERE source = $2 AND reason = $1 AND ended_at IS NULL
+"""
+# Two statements: joined to the rows it locked, each was found by its source again, and ten thousand took half a minute.
 
 _DUE: Final = """
 SELECT m.alert_id, a.device_id FROM alert_mute AS m JOIN alert AS a ON a.id = m.alert_id
@@ -186,6 +186,7 @@ async def end_mutes(connection: Executor, ends: Sequence[MuteEnd], now: datetime
 
 async def end_source(connection: Executor, reason: MuteReason, source: str, now: datetime) -> None:
     """Let every mute end that one source has set, as ``end_mutes`` does."""
+    await connection.execute(_LOCK_SOURCE, reason.value, source)
     await connection.execute(_END_SOURCE, reason.value, source, now)
 
 

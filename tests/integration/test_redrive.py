@@ -58,7 +58,10 @@ async def test_what_an_unknown_device_sent_is_settled_as_if_it_had_been_known(po
     assert (counts["accepted"], counts["quarantined"], counts["contained"], counts["stored"]) == (4, 0, 3, 3)
     assert all(row[0] >= 0 and row[1] == 0 for row in (await minutes(pool)).values())
     # The same messages, had the device been known from the beginning.
-    await pool.execute("TRUNCATE reading, device_state, alert, alert_event, device_event, device_timer CASCADE")
+    await pool.execute(
+        "TRUNCATE reading, device_state, alert, alert_event, alert_mute, group_alert, incident, device_event, "
+        "device_timer"
+    )
     await pool.execute("INSERT INTO device_state (device_id) SELECT id FROM device")
     await (await flow_on(pool, "other")).settle(messages, 1)
     assert await present(pool) == got

@@ -12,7 +12,7 @@ from rules.groups import Groups, Incident
 from rules.kinds.group import Group
 from rules.rule import Rule
 from service.cases import Cases
-from service.coordinator.memory import recall, rows_of, transitions_of
+from service.coordinator.memory import only_news, recall, rows_of, transitions_of
 from service.coordinator.outcome import Outcome, head_step, source_of
 from service.known import KnownDevices
 from store.connection import Executor
@@ -63,7 +63,7 @@ class GroupLook:
             rows = await read_changed(connection, cursor, self._at_once)
             if not rows:
                 return 0
-            transitions = transitions_of(rows, self._rules, self._kinds)
+            transitions = await only_news(connection, transitions_of(rows, self._rules, self._kinds))
             if transitions:
                 groups = await recall(connection, self._rules, transitions)
                 outcome = Outcome()

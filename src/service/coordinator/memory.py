@@ -8,7 +8,7 @@ from rules.kinds.group import By, Group
 from rules.rule import Rule
 from store.connection import Executor
 from store.coordinator import ChangedAlert, count_devices
-from store.group_alerts import GroupAlertRow, OpenIncidentRow, load_standing, places_of
+from store.group_alerts import GroupAlertRow, OpenIncidentRow, load_standing, places_of, standing_alerts
 
 
 def transitions_of(
@@ -32,13 +32,19 @@ def _transition(row: ChangedAlert, kinds: Mapping[str, DeviceKind]) -> Fired | C
     return Fired(row.id, row.device_id, row.kind, row.rule, row.fired_at, interval_s, where)
 
 
+async def only_news(connection: Executor, transitions: Sequence[Fired | Cleared]) -> list[Fired | Cleared]:
+    """Leave out what changes nothing: what the coordinator itself writes into alerts brings each of them again."""
+    standing = await standing_alerts(connection, [one.alert for one in transitions])
+    return [one for one in transitions if isinstance(one, Cleared) == (one.alert in standing)]
+
+
 async def recall(connection: Executor, rules: Sequence[Rule], transitions: Sequence[Fired | Cleared]) -> Groups:
     """The groups that these transitions touch, as they were left."""
     by_key = {rule.key: rule for rule in rules}
     fired = [one for one in transitions if isinstance(one, Fired)]
     bare = Groups(rules, {})
     touched = {place for one in fired for place, _ in bare.places(one)}
-    stored = await places_of(connection, {one.alert for one in transitions})
+    stored = await places_of(connection, [one.alert for one in transitions if isinstance(one, Cleared)])
     touched |= {Place(*key) for key in stored if key[0] in by_key}
     states = {place: GroupState() for place in sorted(touched)}
     await _count(connection, by_key, states)
@@ -78,9 +84,10 @@ def _put(state: GroupState, incidents: Mapping[int, Incident], row: GroupAlertRo
     one = Fired(row.alert_id, row.device_id, row.kind, row.member_rule, row.fired_at, row.interval_s, where)
     if row.incident_id is None:
         state.free[one.alert] = one
+    elif row.hidden:
+        incidents[row.incident_id].hidden[one.alert] = one
     else:
-        incident = incidents[row.incident_id]
-        (incident.hidden if row.hidden else incident.parts)[one.alert] = one
+        incidents[row.incident_id].add(one)
 
 
 def rows_of(groups: Groups, alerts: Iterable[int]) -> list[GroupAlertRow]:
