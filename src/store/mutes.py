@@ -138,6 +138,15 @@ UPDATE alert_mute AS m SET until = least(m.until, $3::timestamptz) FROM due AS d
 WHERE m.alert_id = d.alert_id AND m.reason = $1 AND m.source = $2
 """
 
+_PROLONG_SOURCE: Final = """
+WITH due AS (
+    SELECT m.alert_id FROM alert_mute AS m
+    WHERE m.source = $2 AND m.reason = $1 AND m.ended_at IS NULL ORDER BY 1 FOR NO KEY UPDATE
+)
+UPDATE alert_mute AS m SET until = $3 FROM due AS d
+WHERE m.alert_id = d.alert_id AND m.reason = $1 AND m.source = $2
+"""
+
 _DUE: Final = """
 SELECT m.alert_id, a.device_id FROM alert_mute AS m JOIN alert AS a ON a.id = m.alert_id
 WHERE m.ended_at IS NULL AND m.until <= $1 ORDER BY m.until LIMIT $2
@@ -187,6 +196,11 @@ async def end_mutes(connection: Executor, ends: Sequence[MuteEnd], now: datetime
 async def end_source(connection: Executor, reason: MuteReason, source: str, now: datetime) -> None:
     """Let every mute end that one source has set, as ``end_mutes`` does."""
     await connection.execute(_END_SOURCE, reason.value, source, now)
+
+
+async def prolong_source(connection: Executor, reason: MuteReason, source: str, until: datetime) -> None:
+    """Let every mute that one source has set, and that stands, end at another time."""
+    await connection.execute(_PROLONG_SOURCE, reason.value, source, until)
 
 
 async def standing_mutes(connection: Executor, alerts: Iterable[int]) -> dict[int, list[Mute]]:
