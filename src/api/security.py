@@ -96,6 +96,8 @@ _WORDS: Final = {
     Permission.READ: "read",
     Permission.ACKNOWLEDGE: "acknowledge alerts",
     Permission.REVIEW: "review tickets",
+    Permission.SILENCE: "order silences",
+    Permission.CHECK_IN: "check crews in",
     Permission.REGISTER: "change the registry",
     Permission.DIAGNOSE: "see quarantine and ledger",
     Permission.REDRIVE: "re-drive the quarantine",
@@ -105,6 +107,8 @@ _WORDS: Final = {
 Reader = Annotated[Caller, Depends(_holder_of(Permission.READ))]
 Acknowledger = Annotated[Caller, Depends(_holder_of(Permission.ACKNOWLEDGE))]
 Reviewer = Annotated[Caller, Depends(_holder_of(Permission.REVIEW))]
+Silencer = Annotated[Caller, Depends(_holder_of(Permission.SILENCE))]
+CrewDesk = Annotated[Caller, Depends(_holder_of(Permission.CHECK_IN))]
 Registrar = Annotated[Caller, Depends(_holder_of(Permission.REGISTER))]
 Diagnostician = Annotated[Caller, Depends(_holder_of(Permission.DIAGNOSE))]
 Redriver = Annotated[Caller, Depends(_holder_of(Permission.REDRIVE))]

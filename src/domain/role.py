@@ -35,6 +35,10 @@ class Permission(StrEnum):
     """Take an alert on."""
     REVIEW = "review"
     """Decide on a ticket whose alerts late readings contradict."""
+    SILENCE = "silence"
+    """Order silences and maintenance windows, and end them."""
+    CHECK_IN = "check_in"
+    """Say that a crew is at work on an asset, or has left it."""
     REGISTER = "register"
     """Create and change assets, devices and fittings."""
     DIAGNOSE = "diagnose"
@@ -46,14 +50,25 @@ class Permission(StrEnum):
 
 
 _READER: Final = frozenset({Permission.READ})
+_DESK: Final = frozenset(
+    {Permission.READ, Permission.ACKNOWLEDGE, Permission.REVIEW, Permission.SILENCE, Permission.CHECK_IN}
+)
 
 GRANTS: Final[Mapping[Role, frozenset[Permission]]] = {
     Role.VIEWER: _READER,
-    Role.OPERATOR: _READER | {Permission.ACKNOWLEDGE, Permission.REVIEW},
-    Role.DISPATCHER: _READER | {Permission.ACKNOWLEDGE, Permission.REVIEW},
-    Role.HANDLER: _READER,
+    Role.OPERATOR: _DESK,
+    Role.DISPATCHER: _DESK,
+    Role.HANDLER: _READER | {Permission.CHECK_IN},
     Role.CHECKER: _READER,
-    Role.ENGINEER: _READER | {Permission.ACKNOWLEDGE, Permission.REGISTER, Permission.DIAGNOSE, Permission.REDRIVE},
+    Role.ENGINEER: _READER
+    | {
+        Permission.ACKNOWLEDGE,
+        Permission.SILENCE,
+        Permission.CHECK_IN,
+        Permission.REGISTER,
+        Permission.DIAGNOSE,
+        Permission.REDRIVE,
+    },
     Role.ADMIN: frozenset(Permission),
     Role.AUDITOR: _READER | {Permission.DIAGNOSE},
 }

@@ -162,6 +162,8 @@ class Rule:
     sort: TicketSort = TicketSort.CASE
     ticket_from: Severity = Severity.NOTICE
     """Only from this severity on does a ticket open: a warning may stay an alert."""
+    hushed_at_work: bool = False
+    """Whoever works there sets it off (作业触发): it asks for no ticket while a crew has checked in."""
     shadow: bool = False
     """试运行: judged and counted, and nothing of it is shown; no ticket."""
 
@@ -182,5 +184,6 @@ class Rule:
             "sort": self.sort.value,
             "ticket_from": int(self.ticket_from),
         }
-        # Left out where it is not so: rules that were never in shadow keep their revisions.
-        return data | {"shadow": True} if self.shadow else data
+        # Left out where it is not so: rules that never were keep their revisions.
+        marks = {"hushed_at_work": self.hushed_at_work, "shadow": self.shadow}
+        return data | {name: True for name, is_so in marks.items() if is_so}

@@ -18,8 +18,9 @@ from service.group_waits import GroupWaits
 from service.known import Known
 from store.alerts import AlertSetting, SavedAlert, clear_alerts, join_tickets, save_alerts, tell
 from store.connection import Executor, Pool
-from store.mutes import UNMUTED, Lifted, mute, note_wanted, standing_mutes
+from store.mutes import UNMUTED, Lifted, mute, note_wanted
 from store.rule_revisions import Revision, revision_ids, revision_of
+from store.silences import hush
 from store.tickets import TicketChange, TicketNews, TicketWish, append_moves, change_tickets, lock_tickets, open_or_join
 from tickets.decide import Consequence, Demand, Release, Rise, Stand, decide, hold_back
 
@@ -77,7 +78,7 @@ class Cases:
         waits = self._waits.entries(ruled, known, saved, now)
         if waits:
             await mute(connection, waits, now)
-        muted = await standing_mutes(connection, [one.id for one in saved.values()]) if saved else {}
+        muted = await _hush(connection, ruled, saved, now) if saved else {}
         wanted: list[int] = []
         for change in ruled:
             stand = _stand(known[change.key[0]], saved.get(change.key))
@@ -187,6 +188,16 @@ class Cases:
                 ("ticket", {"number": one.number, "state": one.state, "move": one.move.value}) for one in news
             ]
             await tell(connection, now, bodies)
+
+
+async def _hush(
+    connection: Executor, changes: Sequence[AlertChange], saved: Mapping[AlertKey, SavedAlert], now: datetime
+) -> dict[int, list[Mute]]:
+    """What keeps the alerts quiet: what did before, and silences for those that did more than clear."""
+    speaking = [change for change in changes if any(step.step is not Step.CLEARED for step in change.steps)]
+    floor = min((change.steps[0].at for change in speaking), default=now)
+    ids = [saved[change.key].id for change in speaking]
+    return await hush(connection, [one.id for one in saved.values()], ids, min(floor, now), now)
 
 
 def _wishes(demands: Sequence[Demand]) -> list[TicketWish]:

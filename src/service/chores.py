@@ -8,6 +8,7 @@ import structlog
 
 from domain.clock import Clock
 from service.redrive import Redriver
+from service.silencing import Silencing
 from service.unmuting import Unmuting
 from store.clocks import forget_old_clocks
 from store.connection import Pool
@@ -21,18 +22,30 @@ log = structlog.get_logger()
 class Chores:
     """Done a piece at a time, so that messages never wait for them longer than for a batch."""
 
-    def __init__(self, pool: Pool, clock: Clock, redriver: Redriver, unmuting: Unmuting, keep: timedelta) -> None:
+    def __init__(
+        self,
+        pool: Pool,
+        clock: Clock,
+        redriver: Redriver,
+        silencing: Silencing,
+        unmuting: Unmuting,
+        keep: timedelta,
+    ) -> None:
         """``keep``: how long the quarantine keeps what nobody asked for."""
         self._pool = pool
         self._clock = clock
         self._redriver = redriver
+        self._silencing = silencing
         self._unmuting = unmuting
         self._keep = keep
         self._next_expiry: datetime | None = None
 
     async def look(self, messages_wait: Callable[[], bool]) -> None:
         """Do one piece of each; go on with re-drives while no message waits."""
-        # First and at every look: who was silenced until now has waited long enough.
+        while await self._silencing.look(self._clock.now()):
+            if messages_wait():
+                break
+        # At every look: who was silenced until now has waited long enough.
         while await self._unmuting.look(self._clock.now()):
             if messages_wait():
                 break

@@ -36,6 +36,7 @@ from service.readiness import status_file
 from service.redrive import Redriver
 from service.sessions import Session
 from service.settings import Settings
+from service.silencing import Silencing
 from service.ticker import Ticker
 from service.understand import Bounds
 from service.unmuting import Unmuting
@@ -178,6 +179,7 @@ async def wire(
             pool,
             clock,
             Redriver(parts, flow),
+            Silencing(pool),
             Unmuting(pool, known, cases),
             timedelta(days=settings.quarantine_keep_days),
         ),

@@ -63,6 +63,8 @@ class AlertFilter(NamedTuple):
     acknowledged: bool | None = None
     simulated: bool | None = None
     muted: bool | None = None
+    hidden_by: tuple[str, str] | None = None
+    """(reason, source) of a mute that they have, or had."""
     changed_from: int | None = None
     """Transaction of the change or a later one."""
     decided_since: datetime | None = None
@@ -139,6 +141,8 @@ def list_statement(wanted: AlertFilter, *, after: AlertPlace | None, limit: int)
     where.add_given("a.standing = {}", wanted.standing)
     if wanted.muted is not None:
         where.add(_MUTED if wanted.muted else f"NOT {_MUTED}")
+    if wanted.hidden_by is not None:
+        where.add("a.id IN (SELECT alert_id FROM alert_mute WHERE reason = {} AND source = {})", *wanted.hidden_by)
     if wanted.changed_from is not None:
         where.add("a.changed >= {}::text::xid8", str(wanted.changed_from))
     if wanted.decided_since is not None:

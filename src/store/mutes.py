@@ -138,6 +138,10 @@ UPDATE alert_mute SET until = least(until, $3::timestamptz) WHERE source = $2 AN
 """
 # Two statements: joined to the rows it locked, each was found by its source again, and ten thousand took half a minute.
 
+_PROLONG_SOURCE: Final = """
+UPDATE alert_mute SET until = $3 WHERE source = $2 AND reason = $1 AND ended_at IS NULL
+"""
+
 _DUE: Final = """
 SELECT m.alert_id, a.device_id FROM alert_mute AS m JOIN alert AS a ON a.id = m.alert_id
 WHERE m.ended_at IS NULL AND m.until <= $1 ORDER BY m.until LIMIT $2
@@ -188,6 +192,12 @@ async def end_source(connection: Executor, reason: MuteReason, source: str, now:
     """Let every mute end that one source has set, as ``end_mutes`` does."""
     await connection.execute(_LOCK_SOURCE, reason.value, source)
     await connection.execute(_END_SOURCE, reason.value, source, now)
+
+
+async def prolong_source(connection: Executor, reason: MuteReason, source: str, until: datetime) -> None:
+    """Let every mute that one source has set, and that stands, end at another time."""
+    await connection.execute(_LOCK_SOURCE, reason.value, source)
+    await connection.execute(_PROLONG_SOURCE, reason.value, source, until)
 
 
 async def standing_mutes(connection: Executor, alerts: Iterable[int]) -> dict[int, list[Mute]]:

@@ -15,6 +15,8 @@ from tests.support.api import NOW, StillClock, client, registered
 
 OPEN = {"/v1/health/live", "/v1/health/ready", "/docs", "/openapi.json"}
 
+CREWS = {"/v1/assets/{name}/check-in", "/v1/assets/{name}/check-out"}
+
 
 async def test_nothing_but_health_and_description_opens_without_a_key(pool: asyncpg.Pool) -> None:
     document = create_app(pool, StillClock()).openapi()
@@ -41,6 +43,8 @@ async def test_every_route_that_writes_demands_more_than_reading(pool: asyncpg.P
                 for method in set(operations) - {"get"}:
                     if (role, path) == (Role.AUDITOR, "/v1/trace"):
                         continue  # a question whose bytes need a body; it writes nothing
+                    if role is Role.HANDLER and path in CREWS:
+                        continue  # whoever mends the street says that he is there
                     filled = path.replace("{name}", "x").replace("{number}", "1").replace("{key_id}", "x")
                     body = operations[method].get("requestBody", {}).get("content", {}).get("application/json", {})
                     name = str(body.get("schema", {}).get("$ref", "")).rpartition("/")[2]

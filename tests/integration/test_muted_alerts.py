@@ -1,54 +1,16 @@
 """A muted alert is judged and stored as ever and asks for no ticket; when its last mute ends, it asks."""
 
 import asyncio
-import json
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from domain.mute import MuteReason
 from domain.role import Role
-from service.flow import Flow
-from service.unmuting import Unmuting
-from store.connection import Pool
-from store.mutes import MuteEnd, MuteEntry, end_mutes, end_source, mute
+from store.mutes import MuteEnd, end_mutes, end_source
 from tests.support.api import client
-from tests.support.flow import delivered, flow_on, unmuting_of
+from tests.support.flow import unmuting_of
 from tests.support.registered import register
-
-NOW = datetime.now(UTC).replace(microsecond=0)
-SOON = NOW + timedelta(minutes=5)
-
-
-class Street:
-    """One cover, told by hand, and the one chore that matters here."""
-
-    def __init__(self, pool: Pool, flow: Flow, unmuting: Unmuting) -> None:
-        self.pool, self.flow, self.unmuting = pool, flow, unmuting
-        self._token = 0
-
-    async def tell(self, at: datetime, device: str = "DC-1", **values: float) -> None:
-        self._token += 1
-        await self.flow.settle([delivered(device, at, self._token, **values)], self._token)
-
-    async def mute(self, reason: MuteReason, source: str, until: datetime | None) -> list[int]:
-        alerts = [row[0] for row in await self.pool.fetch("SELECT id FROM alert ORDER BY id")]
-        async with self.pool.acquire() as connection, connection.transaction():
-            return await mute(connection, [MuteEntry(alert, reason, source, until) for alert in alerts], NOW)
-
-    async def tickets(self) -> list[tuple[str, int, int]]:
-        rows = await self.pool.fetch("SELECT state, severity, firing FROM ticket ORDER BY id")
-        return [(row[0], row[1], row[2]) for row in rows]
-
-    async def steps(self) -> list[tuple[str, bool]]:
-        rows = await self.pool.fetch("SELECT body FROM outbox WHERE topic = 'alert' ORDER BY id")
-        bodies = [json.loads(row[0]) for row in rows]
-        return [(body["step"], body.get("muted", False)) for body in bodies]
-
-
-async def street(pool: Any) -> Street:
-    await register(pool, "DC-1")
-    flow = await flow_on(pool)
-    return Street(pool, flow, unmuting_of(flow))
+from tests.support.street import NOW, SOON, Street, street
 
 
 async def at_warning(pool: Any) -> Street:

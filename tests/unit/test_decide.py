@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from domain.alert import Severity, Step, Transition
 from domain.alert_change import AlertChange, fold
 from domain.ticket import Subject, TicketSort
-from tickets.decide import Consequence, Demand, Release, Rise, Stand, decide
+from tickets.decide import Consequence, Demand, Release, Rise, Stand, decide, hold_back
 
 ONSET = datetime(2026, 3, 1, tzinfo=UTC)
 RULE = Consequence("E01-92", TicketSort.CASE, Severity.MAJOR, "Bin full", "垃圾满溢")
@@ -69,3 +69,14 @@ def test_folding_keeps_the_peak_the_last_word_and_what_spoke_for_it() -> None:
     assert folded.peak is Severity.MAJOR
     assert folded.cleared_at == ONSET + timedelta(seconds=2)
     assert folded.evidence.step is Step.ROSE
+
+
+def test_what_is_muted_neither_asks_nor_raises_and_still_lets_go() -> None:
+    demanding = decide(change((Step.OPENED, Severity.MAJOR), (Step.CLEARED, Severity.MAJOR)), RULE, NEW)
+    assert sorts(demanding) == [Demand, Release]
+    assert hold_back(demanding) == ([], True), "it cleared again: there is no ticket to let go of"
+    rising = decide(change((Step.ROSE, Severity.CRITICAL), (Step.CLEARED, Severity.CRITICAL)), RULE, OLD)
+    assert sorts(rising) == [Rise, Release]
+    kept, wanted = hold_back(rising)
+    assert (sorts(kept), wanted) == ([Release], False)
+    assert hold_back([]) == ([], False)

@@ -61,6 +61,7 @@ _RULES: Final = (
         # The case standard names no angle: 45° for 60 s is inferred; emptying tips a bin for less than that.
         condition=Threshold(measure="tilt_deg", levels=(Level(Severity.MINOR, limit=45.0, clear=30.0, hold_s=60.0),)),
         case_class="0305-1",
+        hushed_at_work=True,
     ),
     battery_rule(_KEY),
     offline_rule(_KEY, intervals=6.0),

@@ -66,6 +66,7 @@ _RULES: Final = (
         title_zh="燃气表被移动或干扰",
         condition=Threshold(measure="tamper", levels=(Level(Severity.MINOR, limit=1.0),)),
         case_class="M-tamper",
+        hushed_at_work=True,
         sort=TicketSort.MAINTENANCE,
     ),
     battery_rule(_KEY),

@@ -48,6 +48,7 @@ _RULES: Final = (
             ),
         ),
         case_class="0101-1",
+        hushed_at_work=True,
     ),
     Rule(
         key="manhole.open",
@@ -55,6 +56,7 @@ _RULES: Final = (
         title_zh="井盖打开",
         condition=Threshold(measure="lid_open", levels=(Level(Severity.CRITICAL, limit=1.0, hold_s=2.0),)),
         case_class="0101-1",
+        hushed_at_work=True,
     ),
     Rule(
         key="manhole.overflow",
