@@ -34,6 +34,7 @@ from service.patience import patiently
 from service.pulse import Pulse, PulseParts
 from service.readiness import status_file
 from service.redrive import Redriver
+from service.rule_folder import RuleFolder
 from service.sessions import Session
 from service.settings import Settings
 from service.silencing import Silencing
@@ -99,9 +100,14 @@ async def run_ingest(
         await patiently(partial(require_current_schema, pool))
         await patiently(partial(refuse_mixed_time, pool, clock))
         known = KnownDevices(load_kinds())
+        folder = None if settings.rules_dir is None else RuleFolder(settings.rules_dir, pool, clock)
+        if folder is not None:
+            await patiently(folder.apply)
         ingest = await patiently(partial(wire, settings, pool, clock, mqtt_url, known, membership))
         contract = asyncio.create_task(tell_broken_contract(settings, mqtt_url))
         tasks = [*ingest.start(), asyncio.create_task(follow_registry(pool, known))]
+        if folder is not None:
+            tasks.append(asyncio.create_task(folder.follow()))
         if membership is None:
             tasks.append(asyncio.create_task(drain_leftovers(settings, pool, ingest.stands)))
         await _run_until_stopped(ingest, tasks)

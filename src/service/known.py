@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from api.rule_desk import kinds_in_force
 from devices.kind import DeviceKind
 from devices.plans import interval_of, plan_of
 from domain.device import Device
@@ -12,6 +13,7 @@ from rules.layers import GroupOverrides
 from rules.plan import Plan, make_plan
 from store.connection import Executor
 from store.known_devices import devices_by_alias, devices_by_id
+from store.rule_book import book_version
 from store.rule_overrides import load_group_overrides
 
 _REMEMBERED: Final = 200_000
@@ -30,6 +32,15 @@ class Known:
     plan: Plan
 
 
+class _InForce:
+    """The kinds with the rules in force as of one version of the rule book, and the plans made of them."""
+
+    def __init__(self, version: int, kinds: Mapping[str, DeviceKind]) -> None:
+        self.version = version
+        self.kinds = kinds
+        self.plans: dict[tuple[str, float, bytes], Plan] = {}
+
+
 class KnownDevices:
     """Finds devices by the names their sources use. Unknown names are asked for again with every batch."""
 
@@ -37,15 +48,15 @@ class KnownDevices:
         """Start empty."""
         self._kinds = kinds
         self._limits = {key: limits_of(kind) for key, kind in kinds.items()}
-        self._plans: dict[tuple[str, float, bytes], Plan] = {}
+        self._in_force: _InForce | None = None
         self._by_alias: dict[tuple[str, str], Known] = {}
         self._groups: GroupOverrides | None = None
         self._epoch = 0
 
     def forget(self) -> None:
-        """The registry changed: ask again. A batch under way keeps what it was given."""
+        """The registry or the rule book changed: ask again. A batch under way keeps what it was given."""
         self._by_alias.clear()
-        self._plans.clear()
+        self._in_force = None
         self._groups = None
         self._epoch += 1
 
@@ -61,11 +72,12 @@ class KnownDevices:
         if missing:
             epoch = self._epoch
             groups = self._groups or GroupOverrides(await load_group_overrides(connection))
+            in_force = self._in_force or await self._read_book(connection)
             rows = await devices_by_alias(connection, missing)
-            found = {alias: self._describe(device, groups) for alias, device in rows.items()}
+            found = {alias: self._describe(device, groups, in_force) for alias, device in rows.items()}
             batch |= found
             if epoch == self._epoch:
-                self._groups = groups
+                self._groups, self._in_force = groups, in_force
                 if len(self._by_alias) + len(found) > _REMEMBERED:
                     self._by_alias.clear()
                 self._by_alias |= found
@@ -78,24 +90,39 @@ class KnownDevices:
         since it may look before the change was heard of here.
         """
         groups = GroupOverrides(await load_group_overrides(connection))
-        return {key: self._describe(device, groups) for key, device in (await devices_by_id(connection, ids)).items()}
+        in_force = self._in_force
+        if in_force is None or in_force.version != await book_version(connection):
+            epoch = self._epoch
+            in_force = await self._read_book(connection)
+            if epoch == self._epoch:
+                self._in_force = in_force
+        devices = await devices_by_id(connection, ids)
+        return {key: self._describe(device, groups, in_force) for key, device in devices.items()}
 
-    def _describe(self, device: Device, groups: GroupOverrides) -> Known:
+    async def _read_book(self, connection: Executor) -> _InForce:
+        # The version first: a book read after it may be newer than it says, and is then read once more for nothing.
+        version = await book_version(connection)
+        return _InForce(version, await kinds_in_force(connection, self._kinds))
+
+    def _describe(self, device: Device, groups: GroupOverrides, in_force: _InForce) -> Known:
         """Put a device together with its kind's limits and its plan."""
-        kind = self._kinds.get(device.kind)
+        kind = in_force.kinds.get(device.kind)
         if kind is None:
             # A kind whose file was taken away: its readings are held as unknown until it is back.
             return Known(device, {}, make_plan((), interval_s=1.0, validity_factor=1.0, overrides={}))
-        return Known(device, self._limits[kind.key], self._plan(kind, device, groups))
+        return Known(device, self._limits[kind.key], _plan(kind, device, groups, in_force.plans))
 
-    def _plan(self, kind: DeviceKind, device: Device, groups: GroupOverrides) -> Plan:
-        interval = interval_of(kind, device)
-        overrides = groups.settle(kind.rules, device)
-        key = (kind.key, interval, overrides)
-        plan = self._plans.get(key)
-        if plan is None:
-            plan = plan_of(kind, interval, overrides)
-            if len(self._plans) >= _PLANS:
-                self._plans.clear()
-            self._plans[key] = plan
-        return plan
+
+def _plan(
+    kind: DeviceKind, device: Device, groups: GroupOverrides, plans: dict[tuple[str, float, bytes], Plan]
+) -> Plan:
+    interval = interval_of(kind, device)
+    overrides = groups.settle(kind.rules, device)
+    key = (kind.key, interval, overrides)
+    plan = plans.get(key)
+    if plan is None:
+        plan = plan_of(kind, interval, overrides)
+        if len(plans) >= _PLANS:
+            plans.clear()
+        plans[key] = plan
+    return plan

@@ -62,6 +62,8 @@ class Settings(BaseSettings):
     """Where the API listens; wider than loopback it starts only if a key exists."""
     api_port: Annotated[int, Field(ge=1, le=65535)] = 8000
     district_timezone: str = "Asia/Shanghai"
+    rules_dir: Path | None = None
+    """Folder of rule files that are followed: what they say is in force within a second."""
     sim_clock: str | None = None
     """``2026-01-01T00:00:00Z*60``: a clock that starts then and runs 60 times as fast. With ``@`` and a moment of the
     wall's time behind it, every process agrees on it."""
@@ -83,10 +85,10 @@ class Settings(BaseSettings):
     inbox_max_bytes: Annotated[int, Field(ge=_MIB)] = 64 * _MIB
     """Received and not yet committed; beyond it the worker disconnects for a while, and the broker keeps the rest."""
 
-    @field_validator("data_dir")
+    @field_validator("data_dir", "rules_dir")
     @classmethod
-    def _absolute(cls, value: Path) -> Path:
-        return value.expanduser().absolute()
+    def _absolute(cls, value: Path | None) -> Path | None:
+        return None if value is None else value.expanduser().absolute()
 
     @field_validator("district_timezone")
     @classmethod

@@ -34,6 +34,7 @@ async def flow_on(
     heartbeat_gap: timedelta = HEARTBEAT_GAP,
     kinds: Mapping[str, DeviceKind] | None = None,
     group_rules: Mapping[str, Rule] | None = None,
+    known: KnownDevices | None = None,
 ) -> Flow:
     """A flow with the defaults of the service; ``kinds`` and ``group_rules`` may bring other rules."""
     kinds = kinds or load_kinds()
@@ -41,7 +42,7 @@ async def flow_on(
     cases = Cases(ZONE, group_rules)
     await cases.start(pool, [rule for kind in kinds.values() for rule in kind.rules], lived.now())
     bounds = Bounds(TimeBounds(timedelta(minutes=5), timedelta(days=400)), 65536)
-    known, router = KnownDevices(kinds), Router(load_formats())
+    known, router = known or KnownDevices(kinds), Router(load_formats())
     parts = FlowParts(
         pool, lived, router, known, cases, bounds, worker, heartbeats or {}, ZONE, LATE_BOUND, heartbeat_gap
     )

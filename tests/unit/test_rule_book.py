@@ -21,6 +21,7 @@ from rules.rule import Condition, Level, Rule
 from service import cli
 from service.commands import rules
 from service.rule_file import read_rules, write_rules
+from tests.support.documents import example
 
 KINDS = load_kinds()
 DEFAULTS = [BookRule(rule, kind.key) for kind in KINDS.values() for rule in kind.rules]
@@ -306,3 +307,13 @@ stories:
     )
     told = run("test", story)
     assert told.exit_code == 0, told.output
+
+
+def test_the_rule_file_of_the_documents_is_right(tmp_path: Path) -> None:
+    path = written(tmp_path, example("docs/rules.md", "own-rules.yaml"))
+    assert [one.rule.slot for one in read_rules(path)] == [
+        "manhole.steep",
+        "manhole.tilt",
+        "manhole.co",
+        "manhole.overflow~shadow",
+    ]

@@ -1,18 +1,24 @@
-"""``streetwarden rules``: check rule files, and play stories on the rule engine."""
+"""``streetwarden rules``: check, try, apply and list rules, and see what was done to them."""
 
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Annotated, Final
 
 import typer
+from rich.console import Console
+from rich.table import Table
 
-from domain.errors import InvalidInputError
+from domain.errors import InvalidInputError, NotFoundError
 from rules.story import Story, differences, play
-from service.rule_file import read_rule_files
+from service.on_database import on_database
+from service.rule_applying import apply_rules, differences_to, remove_rules, rules_in_force
+from service.rule_file import read_rule_files, write_rules
+from service.settings import load_settings
 from service.story_file import read_stories
 from service.story_picture import draw
+from store.rule_book import Author, rule_history
 
-_rules: Final = typer.Typer(no_args_is_help=True, help="Rules: check them, and try them on stories.")
+_rules: Final = typer.Typer(no_args_is_help=True, help="Rules: check, try, apply and list them.")
 
 _MISMATCH: Final = 1
 """Exit code; a file that cannot be understood ends with 65, as all wrong input does."""
@@ -28,6 +34,85 @@ def check_rule_files(given: Annotated[list[Path], typer.Argument(metavar="FILE�
     """Check rule files without a database: exit 65 if one is wrong, with every mistake, its file and line."""
     rules = read_rule_files(given)
     typer.echo("1 rule, and nothing is wrong with it" if len(rules) == 1 else f"{len(rules)} rules, nothing is wrong")
+
+
+@_rules.command("apply")
+def apply_rule_files(
+    given: Annotated[list[Path], typer.Argument(metavar="FILE…", help="Rule files.")],
+    *,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would change, and change nothing.")] = False,
+    reason: Annotated[str, typer.Option(help="Stands in the history.")] = "",
+    by: Annotated[str, typer.Option(help="Who applies them; stands in the history.")] = "command line",
+) -> None:
+    """Put the rules of files in force, and print what differs from those in force; running workers take them at once.
+
+    Rules that stand in none of the files stay as they are. If a file is wrong, nothing is applied.
+    """
+    read = read_rule_files(given)
+    rules = [one for one, _ in read]
+    settings = load_settings()
+    if dry_run:
+        lines = on_database(settings, "rules apply", lambda pool: differences_to(pool, rules))
+    else:
+        author, now = Author(by, "command", reason), settings.clock().now()
+        lines = on_database(settings, "rules apply", lambda pool: apply_rules(pool, read, author, now))
+    typer.echo(
+        "".join(f"{line}\n" for line in lines) if lines else "Nothing differs from the rules in force.\n", nl=False
+    )
+
+
+@_rules.command("remove")
+def remove(
+    keys: Annotated[list[str], typer.Argument(metavar="KEY…", help="As `streetwarden rules list` shows them.")],
+    reason: Annotated[str, typer.Option(help="Stands in the history.")] = "",
+    by: Annotated[str, typer.Option(help="Who removes them; stands in the history.")] = "command line",
+) -> None:
+    """Take rules out of the book; a default that one had replaced is in force again."""
+    settings = load_settings()
+    author, now = Author(by, "command", reason), settings.clock().now()
+    on_database(settings, "rules remove", lambda pool: remove_rules(pool, keys, author, now))
+    typer.echo(f"Removed {', '.join(keys)}.")
+
+
+@_rules.command("export")
+def export(
+    *,
+    own: Annotated[bool, typer.Option("--own", help="Only those of the book, not the defaults.")] = False,
+) -> None:
+    """Print all rules in force as a rule file."""
+    shown = on_database(load_settings(), "rules export", rules_in_force)
+    typer.echo(write_rules(one.written for one in shown if one.row is not None or not own), nl=False)
+
+
+@_rules.command("list")
+def list_rules() -> None:
+    """Print all rules, where each comes from and its revision."""
+    table = Table("rule", "for", "kind", "state", "from", "revision")
+    for one in on_database(load_settings(), "rules list", rules_in_force):
+        row, rule = one.row, one.written.rule
+        source = "default" if row is None else row.source if row.file is None else f"{row.source} {row.file}"
+        state = "off" if not one.written.enabled else "shadow" if rule.shadow else "in force"
+        table.add_row(rule.key, one.written.device_kind, rule.condition.kind, state, source, one.digest)
+    Console().print(table)
+
+
+@_rules.command("history")
+def history(
+    key: Annotated[str, typer.Argument(help="Of the rule.")],
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="Changes at most, the latest first.")] = 50,
+) -> None:
+    """Print what was done to a rule of the book, and by whom."""
+    changes = on_database(
+        load_settings(), "rules history", lambda pool: rule_history(pool, key, before=None, limit=limit)
+    )
+    if not changes:
+        raise NotFoundError(f"Nothing was ever done to a rule {key}; `streetwarden rules list` shows those there are.")
+    table = Table("when", "who", "from", "revision before", "revision after", "reason")
+    for one in changes:
+        source = one.source if one.file is None else f"{one.source} {one.file}"
+        when = f"{one.at:%Y-%m-%d %H:%M:%S} UTC"
+        table.add_row(when, one.author, source, one.from_digest or "-", one.to_digest or "removed", one.reason)
+    Console().print(table)
 
 
 @_rules.command("test")
