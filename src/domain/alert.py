@@ -2,7 +2,10 @@
 
 from datetime import datetime
 from enum import IntEnum, StrEnum
-from typing import NamedTuple
+from typing import Final, NamedTuple
+
+SHADOW_MARK: Final = "~shadow"
+"""Behind the key of a rule in shadow, where what it remembers and raises must not be taken for the rule's own."""
 
 
 class Severity(IntEnum):

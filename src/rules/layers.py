@@ -110,8 +110,8 @@ class GroupOverrides:
         key = device.kind, concerned, orjson.dumps(device.overrides)
         settled = self._settled.get(key)
         if settled is None:
-            merged = {rule.key: lay(rule, self.layers(rule.key, device)).parameters for rule in rules}
-            set_apart = {rule: parameters for rule, parameters in merged.items() if parameters}
+            merged = {rule.slot: lay(rule, self.layers(rule.key, device)).parameters for rule in rules}
+            set_apart = {slot: parameters for slot, parameters in merged.items() if parameters}
             settled = orjson.dumps(set_apart, option=orjson.OPT_SORT_KEYS) if set_apart else b""
             if len(self._settled) >= _SETTLED:
                 self._settled.clear()

@@ -73,7 +73,7 @@ def make_plan(
     Raises:
         RuleOverrideError: an override does not fit its rule.
     """
-    applied = [_apply(rule, overrides.get(rule.key)) for rule in rules]
+    applied = [_apply(rule, overrides.get(rule.slot)) for rule in rules]
     # What concerns neither a measure nor silence is decided by whoever reports it.
     validity_s = validity_factor * interval_s
     watches = [_watch(rule, validity_s) for rule in applied if rule.condition.measures]

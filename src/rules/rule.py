@@ -3,14 +3,11 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import ClassVar, Final, NamedTuple, Protocol, runtime_checkable
+from typing import ClassVar, NamedTuple, Protocol, runtime_checkable
 
-from domain.alert import Severity
+from domain.alert import SHADOW_MARK, Severity
 from domain.reading import MeasureValue
 from domain.ticket import TicketSort
-
-SHADOW_MARK: Final = "~shadow"
-"""No key of a rule holds it."""
 
 
 class Verdict(Enum):

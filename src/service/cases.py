@@ -16,6 +16,7 @@ from rules.rule import Rule
 from service.amend import UNAMENDED, Amended, amend
 from service.group_waits import GroupWaits
 from service.known import Known
+from service.shadow import Parted, part, settle_shadow
 from store.alerts import AlertSetting, SavedAlert, clear_alerts, join_tickets, save_alerts, tell
 from store.connection import Executor, Pool
 from store.mutes import UNMUTED, Lifted, mute, note_wanted
@@ -58,9 +59,20 @@ class Cases:
 
         What late readings amend comes first: it lies before what the fresh ones did.
         """
-        changes = fold([*amendment.transitions, *transitions])
-        if not changes and not amendment:
-            return
+        parted = part(fold([*amendment.transitions, *transitions]), amendment)
+        if parted.shadow_changes or parted.shadow_amendment:
+            await self._settle_shadow(connection, parted, known, now)
+        if parted.changes or parted.amendment:
+            await self._settle_shown(connection, parted.changes, known, now, parted.amendment)
+
+    async def _settle_shown(
+        self,
+        connection: Executor,
+        changes: Sequence[AlertChange],
+        known: Mapping[int, Known],
+        now: datetime,
+        amendment: Amendment,
+    ) -> None:
         found = [(change.key, self._rule(known[change.key[0]], change.key[1])) for change in changes]
         rules = {key: rule for key, rule in found if rule is not None}
         ruled = [change for change in changes if change.key in rules]
@@ -122,6 +134,14 @@ class Cases:
     def _rule(self, known: Known, key: str) -> Rule | None:
         """A rule of the device's own plan, or one over several devices."""
         return known.plan.rules.get(key) or self._group_rules.get(key)
+
+    async def _settle_shadow(
+        self, connection: Executor, parted: Parted, known: Mapping[int, Known], now: datetime
+    ) -> None:
+        changes = [one for one in parted.shadow_changes if one.key[1] in known[one.key[0]].plan.rules]
+        revisions = {one.key: _revision(known[one.key[0]].plan.rules[one.key[1]]) for one in changes}
+        ids = await self._ids(connection, list(revisions.values()), now) if revisions else {}
+        await settle_shadow(connection, parted, {k: ids[r.key, r.digest] for k, r in revisions.items()}, now)
 
     async def _save(
         self,

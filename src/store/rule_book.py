@@ -123,17 +123,11 @@ _VERSION: Final = "SELECT max(id) FROM rule_change"
 # One writer at a time: the numbers are committed in their order.
 
 _ENTRIES: Final = "SELECT key, digest, file FROM rule_file_entry"
-_KEEP_VERSION: Final = "SELECT max(id) FROM rule_change"
-# One writer at a time: the numbers are committed in their order.
-
-_ENTRIES: Final = """
+_KEEP_ENTRIES: Final = """
 INSERT INTO rule_file_entry (key, digest, file) SELECT * FROM unnest($1::text[], $2::text[], $3::text[])
 ON CONFLICT (key) DO UPDATE SET digest = excluded.digest, file = excluded.file
 """
-_DROP_VERSION: Final = "SELECT max(id) FROM rule_change"
-# One writer at a time: the numbers are committed in their order.
-
-_ENTRIES: Final = "DELETE FROM rule_file_entry WHERE key = ANY($1::text[])"
+_DROP_ENTRIES: Final = "DELETE FROM rule_file_entry WHERE key = ANY($1::text[])"
 _REFUSED: Final = "SELECT file, since, complaints FROM rule_file_refused ORDER BY file"
 _REFUSE: Final = """
 INSERT INTO rule_file_refused AS r (file, since, complaints) VALUES ($1, $2, $3::text[])

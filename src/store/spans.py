@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 import orjson
 from asyncpg import Record
 
+from domain.alert import SHADOW_MARK
 from domain.reading import Reading
 from store.connection import Executor
 
@@ -56,7 +57,14 @@ SELECT a.device_id, a.rule, a.onset, a.state, a.standing, a.severity, a.peak, a.
 FROM unnest($1::bigint[], $2::timestamptz[]) AS n(device_id, since)
 JOIN alert AS a ON a.device_id = n.device_id AND (a.onset >= n.since OR a.cleared_at >= n.since OR a.state = 'firing')
 JOIN rule_revision AS r ON r.id = a.revision_id
+UNION ALL
+SELECT a.device_id, a.rule || $3, a.onset, CASE WHEN a.cleared_at IS NULL THEN 'firing' ELSE 'cleared' END, a.standing,
+       a.severity, a.peak, a.fired_at, a.cleared_at, false, r.digest
+FROM unnest($1::bigint[], $2::timestamptz[]) AS n(device_id, since)
+JOIN shadow_alert AS a ON a.device_id = n.device_id AND (a.onset >= n.since OR coalesce(a.cleared_at >= n.since, true))
+JOIN rule_revision AS r ON r.id = a.revision_id
 """
+# What rules in shadow came to is judged again as all else; the engine knows it under a name of its own.
 
 
 async def readings_before(connection: Executor, bounds: Sequence[Bound], most: int) -> dict[int, list[Reading]]:
@@ -75,7 +83,7 @@ async def readings_after(connection: Executor, bounds: Sequence[Bound], most: in
 async def alerts_since(connection: Executor, since: Mapping[int, datetime]) -> list[AlertRecord]:
     """Alerts of the devices that began, or still fired, at a time or later; of any standing."""
     devices = sorted(since)
-    rows = await connection.fetch(_STANDING, devices, [since[device] for device in devices])
+    rows = await connection.fetch(_STANDING, devices, [since[device] for device in devices], SHADOW_MARK)
     return [AlertRecord._make(row) for row in rows]
 
 
