@@ -15,7 +15,7 @@ from store.listing import Stamp
 
 _TOKEN: Final = re.compile(r"t([0-9]{1,19})")
 _MOMENT: Final[TypeAdapter[datetime]] = TypeAdapter(Moment)
-_SHAPE: Final = "1"
+_SHAPE: Final = "2"
 """Raise it when what an answer holds changes without any row changing, so that no client keeps the old shape."""
 
 ChangedSince = Annotated[

@@ -1,7 +1,7 @@
 """The parts that the application is given, and how a route gets them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Annotated
 from zoneinfo import ZoneInfo
@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 from fastapi import Depends, Request
 
 from api.registration import Vocabulary
+from api.rule_desk import kinds_to_set
 from api.security import KeyRing
 from devices.kind import DeviceKind
 from domain.clock import Clock
@@ -44,6 +45,10 @@ class Parts:
     def kinds(self) -> Mapping[str, DeviceKind]:
         """Every device kind by its key."""
         return self.vocabulary.kinds
+
+    async def vocabulary_now(self) -> Vocabulary:
+        """What registrations may name, with the rules in force now: those of the book, too."""
+        return replace(self.vocabulary, kinds=await kinds_to_set(self.pool, self.kinds))
 
 
 def parts_of(request: Request) -> Parts:

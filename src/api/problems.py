@@ -14,6 +14,7 @@ from starlette.exceptions import HTTPException
 
 from api.registration import RegistrationError
 from domain.errors import (
+    ChangedMeanwhileError,
     ConflictError,
     InvalidInputError,
     NotAllowedError,
@@ -32,6 +33,7 @@ _STATUS: Final[Mapping[type[StreetwardenError], HTTPStatus]] = {
     NotAllowedError: HTTPStatus.FORBIDDEN,
     NotFoundError: HTTPStatus.NOT_FOUND,
     ConflictError: HTTPStatus.CONFLICT,
+    ChangedMeanwhileError: HTTPStatus.PRECONDITION_FAILED,
     InvalidInputError: HTTPStatus.UNPROCESSABLE_ENTITY,
     UnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
     RefusedError: HTTPStatus.SERVICE_UNAVAILABLE,

@@ -1,6 +1,7 @@
 """The rule book between its rows and its rules: read, written and put in force by the API and the service alike."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final, NamedTuple
 
 import orjson
@@ -9,31 +10,65 @@ import structlog
 from devices.kind import DeviceKind
 from devices.rule_book import BookRule, read_rule, with_book
 from rules.parameters import WrongParametersError
+from rules.rule import Rule
 from store.connection import Executor, Pool
 from store.rule_book import BookRow, Entry, read_book
+from store.rule_revisions import revision_of
 
 log: Final = structlog.stdlib.get_logger("rules")
 
 
-class Standing(NamedTuple):
-    """A rule of the book with its row."""
+class Shown(NamedTuple):
+    """A rule as it stands: of the book with its row, or a default."""
 
-    row: BookRow
     written: BookRule
+    row: BookRow | None
+
+    @property
+    def digest(self) -> str:
+        """Of its revision."""
+        return digest_of(self.written)
 
 
-async def load_book(connection: "Executor | Pool", kinds: Mapping[str, DeviceKind]) -> list[Standing]:
+def digest_of(one: BookRule) -> str:
+    """Of a rule's revision."""
+    return revision_of(one.rule.key, one.as_data()).digest
+
+
+async def load_book(connection: "Executor | Pool", kinds: Mapping[str, DeviceKind]) -> list[Shown]:
     """The book as it stands.
 
     A rule that this version does not understand any more is passed over, and the log says so: it was checked when it
     was written, and must not stop the stream now.
     """
-    return [standing for row in await read_book(connection) if (standing := _understood(row, kinds)) is not None]
+    return [shown for row in await read_book(connection) if (shown := _understood(row, kinds)) is not None]
+
+
+async def every_rule(connection: "Executor | Pool", kinds: Mapping[str, DeviceKind]) -> list[Shown]:
+    """The defaults that are in force and all of the book, even what is switched off, by device kind and key."""
+    book = await load_book(connection, kinds)
+    replaced = {one.written.rule.key for one in book if not one.written.rule.shadow}
+    defaults = [BookRule(rule, kind.key) for kind in kinds.values() for rule in kind.rules if rule.key not in replaced]
+    shown = [*(Shown(one, None) for one in defaults), *book]
+    return sorted(shown, key=lambda one: (one.written.device_kind, one.written.rule.slot))
+
+
+def default_of(key: str, kinds: Mapping[str, DeviceKind]) -> BookRule | None:
+    """The default with this key."""
+    return next((BookRule(rule, kind.key) for kind in kinds.values() for rule in kind.rules if rule.key == key), None)
 
 
 async def kinds_in_force(connection: "Executor | Pool", kinds: Mapping[str, DeviceKind]) -> dict[str, DeviceKind]:
     """The kinds with the rules that are in force now."""
-    return with_book(kinds, [standing.written for standing in await load_book(connection, kinds)])
+    return with_book(kinds, [one.written for one in await load_book(connection, kinds)])
+
+
+async def kinds_to_set(connection: "Executor | Pool", kinds: Mapping[str, DeviceKind]) -> dict[str, DeviceKind]:
+    """The kinds in force as whoever sets a parameter of a rule must see them: a rule before its own trial."""
+    return {
+        key: replace(kind, rules=tuple(rule for rule in kind.rules if not rule.shadow or not _has_twin(rule, kind)))
+        for key, kind in (await kinds_in_force(connection, kinds)).items()
+    }
 
 
 def entry_of(one: BookRule, file: str | None = None) -> Entry:
@@ -48,16 +83,15 @@ def entry_of(one: BookRule, file: str | None = None) -> Entry:
     )
 
 
-def all_in_force(kinds: Mapping[str, DeviceKind], book: Iterable[BookRule]) -> Sequence[BookRule]:
-    """Every rule that judges, in shadow or not: defaults and book, by kind."""
-    return [BookRule(rule, kind.key) for kind in with_book(kinds, book).values() for rule in kind.rules]
+def _has_twin(rule: Rule, kind: DeviceKind) -> bool:
+    return any(other.key == rule.key and not other.shadow for other in kind.rules)
 
 
-def _understood(row: BookRow, kinds: Mapping[str, DeviceKind]) -> Standing | None:
+def _understood(row: BookRow, kinds: Mapping[str, DeviceKind]) -> Shown | None:
     if row.device_kind not in kinds:
         return None
     try:
-        return Standing(row, read_rule(orjson.loads(row.document), kinds))
+        return Shown(read_rule(orjson.loads(row.document), kinds), row)
     except WrongParametersError as error:
         log.warning("rule_not_understood", rule=row.key, why=str(error))
         return None

@@ -21,8 +21,8 @@ from rules.rule import Condition, Level, Rule
 
 RULE_KEY: Final = re.compile(r"[a-z][a-z0-9_]{0,39}\.[a-z][a-z0-9_]{0,59}")
 _CASE_CLASS: Final = re.compile(r"(?:E?\d{2,4}-\d{1,2}|M-[a-z_]{1,40})")
-_OUR_OWN: Final = frozenset({"reported"})
-"""Rule kinds that only the service itself reports, on its own device."""
+_NOT_OF_ONE: Final = frozenset({"reported", "group"})
+"""Rule kinds that no device's readings decide: what the service reports of itself, and rules over several devices."""
 
 _HINTS: Final = get_type_hints(Rule)
 _OF_RULE: Final[Mapping[str, Any]] = {each.name: _HINTS[each.name] for each in fields(Rule)}
@@ -66,7 +66,7 @@ def read_rule(data: object, kinds: Mapping[str, DeviceKind]) -> BookRule:
     if not isinstance(data, Mapping):
         raise WrongParametersError([Objection((), "a mapping of names to values", data)])
     given = cast("Mapping[str, object]", data)
-    rule_kinds = {name: kind for name, kind in load_rule_kinds().items() if name not in _OUR_OWN}
+    rule_kinds = {name: kind for name, kind in load_rule_kinds().items() if name not in _NOT_OF_ONE}
     early = Reading(Vocabulary(rule_kinds, ()))
     early.know_names(given, NAMES, (), "a rule")
     key, kind = _key_and_kind(given, kinds, early)

@@ -33,6 +33,12 @@ class InvalidInputError(StreetwardenError):
     exit_code = 65
 
 
+class ChangedMeanwhileError(StreetwardenError):
+    """What the request was made for is no longer as the asker saw it."""
+
+    code = "changed_meanwhile"
+
+
 class NotAllowedError(StreetwardenError):
     """The key given may not do this."""
 

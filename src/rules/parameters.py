@@ -18,6 +18,7 @@ Path = tuple[str | int, ...]
 
 _LONGEST_S: Final = 366 * 86_400.0
 """Of any time that a rule may be told; a level may be held no longer on a single device either."""
+_LONGEST_TEXT: Final = 200
 _NOTHING: Final = object()
 
 
@@ -39,12 +40,15 @@ class Objection(NamedTuple):
         last = self.path[-1]
         return last if isinstance(last, str) else f"{self.path[-2]} no. {last + 1}"
 
+    @property
+    def complaint(self) -> str:
+        """What was expected, and what was found instead; for where the place is told apart."""
+        told = self.found is not _NOTHING and isinstance(self.found, str | int | float | None)
+        return f"{self.expected}, not {self.found!r}" if told else self.expected
+
     def __str__(self) -> str:
         """The complaint as a sentence without its end."""
-        if self.found is _NOTHING:
-            return self.expected
-        found = f", not {self.found!r}" if isinstance(self.found, str | int | float | None) else ""
-        return f"{self.name} must be {self.expected}{found}"
+        return self.complaint if self.found is _NOTHING else f"{self.name} must be {self.complaint}"
 
 
 class WrongParametersError(ValueError):
@@ -288,7 +292,9 @@ def _whole(data: object) -> int | None:
 
 
 def _text(data: object) -> str | None:
-    return data if isinstance(data, str) and data.strip() and data.isprintable() else None
+    return (
+        data if isinstance(data, str) and data.strip() and data.isprintable() and len(data) <= _LONGEST_TEXT else None
+    )
 
 
 def _time(data: object) -> time | None:
@@ -317,7 +323,7 @@ _PLAIN: Final[Mapping[type[Any], tuple[str, Callable[[object], Any]]]] = {
     float: ("a number", _number),
     int: ("a whole number", _whole),
     bool: ("true or false", _truth),
-    str: ("a text", _text),
+    str: (f"a text of at most {_LONGEST_TEXT} printable characters", _text),
     time: ("a time of day such as 22:30", _time),
     date: ("a date such as 2026-03-01", _date),
 }

@@ -4,38 +4,19 @@ import difflib
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import NamedTuple
 
-from api.rule_desk import entry_of, load_book
+from api.rule_desk import Shown, entry_of, every_rule
 from devices.catalogue import load_kinds
 from devices.rule_book import BookRule
 from domain.errors import NotFoundError
 from service.rule_file import write_rules
 from store.connection import Executor, Pool
-from store.rule_book import Author, BookRow, BookWriting
-from store.rule_revisions import revision_of
-
-
-class Shown(NamedTuple):
-    """A rule as it stands: of the book with its row, or a default."""
-
-    written: BookRule
-    row: BookRow | None
-
-    @property
-    def digest(self) -> str:
-        """Of its revision."""
-        return revision_of(self.written.rule.key, self.written.as_data()).digest
+from store.rule_book import Author, BookWriting
 
 
 async def rules_in_force(pool: "Executor | Pool") -> list[Shown]:
-    """The defaults that are in force and all of the book, even what is switched off, by device kind and key."""
-    kinds = load_kinds()
-    book = await load_book(pool, kinds)
-    replaced = {one.written.rule.key for one in book if not one.written.rule.shadow}
-    defaults = [BookRule(rule, kind.key) for kind in kinds.values() for rule in kind.rules if rule.key not in replaced]
-    shown = [*(Shown(one, None) for one in defaults), *(Shown(one.written, one.row) for one in book)]
-    return sorted(shown, key=lambda one: (one.written.device_kind, one.written.rule.slot))
+    """Every rule as it stands, of the book and default."""
+    return await every_rule(pool, load_kinds())
 
 
 async def differences_to(pool: "Executor | Pool", rules: Sequence[BookRule]) -> list[str]:

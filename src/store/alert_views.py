@@ -34,6 +34,7 @@ class AlertRow(NamedTuple):
     title: str | None
     title_zh: str | None
     revision_id: int
+    digest: str
     onset: datetime
     fired_at: datetime
     decided_at: datetime
@@ -83,7 +84,7 @@ _COLUMNS: Final = """
        a.id, a.rule, a.severity, a.peak, a.state, a.standing, a.retrospective,
        a.contradicted_at, a.contradicted_by_at,
        d.name, d.kind, d.district, s.name, t.number,
-       r.body ->> 'title', r.body ->> 'title_zh', a.revision_id,
+       r.body ->> 'title', r.body ->> 'title_zh', a.revision_id, r.digest,
        a.onset, a.fired_at, a.decided_at, a.cleared_at, a.measure, a.value, a.reading_at,
        a.acknowledged_at, a.acknowledged_by, a.owner, a.note, a.simulated,
        coalesce((SELECT jsonb_agg(jsonb_build_object('reason', m.reason, 'source', m.source, 'since', m.since,
@@ -175,13 +176,18 @@ class AlertStepRow(NamedTuple):
     measure: str | None
     value: bytes | None
     reading_at: datetime | None
+    received_at: datetime | None
+    """When that reading was received."""
     decided_at: datetime
     by: str | None
     note: str | None
 
 
 _STEPS: Final = """
-SELECT e.at, e.step, e.severity, e.measure, e.value, e.reading_at, e.decided_at, e.by, e.note
+SELECT e.at, e.step, e.severity, e.measure, e.value, e.reading_at,
+       (SELECT r.received_at FROM reading r
+         WHERE r.device_id = e.device_id AND r.at = e.reading_at AND r.digest = e.reading_digest),
+       e.decided_at, e.by, e.note
   FROM alert_event e
   JOIN alert a ON (a.device_id, a.rule, a.onset) = (e.device_id, e.rule, e.onset)
  WHERE a.id = $1
@@ -192,6 +198,19 @@ SELECT e.at, e.step, e.severity, e.measure, e.value, e.reading_at, e.decided_at,
 async def list_steps(pool: Pool, alert_id: int) -> list[AlertStepRow]:
     """The steps of an alert in the order in which they were decided."""
     return [AlertStepRow._make(record) for record in await pool.fetch(_STEPS, alert_id)]
+
+
+_RECEIVED: Final = """
+SELECT r.received_at FROM alert a
+  JOIN reading r ON (r.device_id, r.at, r.digest) = (a.device_id, a.reading_at, a.reading_digest)
+ WHERE a.id = $1
+"""
+
+
+async def evidence_received(pool: Pool, alert_id: int) -> datetime | None:
+    """When the reading that decided was received; ``None`` if none did, or if it is no longer kept."""
+    record = await pool.fetchrow(_RECEIVED, alert_id)
+    return None if record is None else record["received_at"]
 
 
 _REVISION: Final = "SELECT r.body FROM rule_revision r JOIN alert a ON a.revision_id = r.id WHERE a.id = $1"

@@ -211,3 +211,12 @@ _REVISIONS: Final = "SELECT id, key, digest, created_at FROM rule_revision ORDER
 async def list_revisions(pool: Pool) -> list[RevisionRow]:
     """Every form every rule has had."""
     return [RevisionRow._make(record) for record in await pool.fetch(_REVISIONS)]
+
+
+_ONE_REVISION: Final = "SELECT id, key, digest, created_at, body FROM rule_revision WHERE key = $1 AND digest = $2"
+
+
+async def find_revision(pool: Pool, key: str, digest: str) -> tuple[RevisionRow, bytes] | None:
+    """One form of a rule, with its body in JSON."""
+    record = await pool.fetchrow(_ONE_REVISION, key, digest)
+    return None if record is None else (RevisionRow._make(tuple(record)[:4]), bytes(record["body"]))

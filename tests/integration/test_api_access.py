@@ -133,7 +133,7 @@ async def test_what_nobody_foresaw_is_a_500_without_a_word_of_the_inside(
     async def fails(*_: object) -> None:
         raise RuntimeError("password=hunter2")
 
-    monkeypatch.setattr("api.routes.kinds.list_revisions", fails)
+    monkeypatch.setattr("api.routes.rules.list_revisions", fails)
     async with client(pool) as http:
         answer = await http.get("/v1/rules")
     await _problem(answer, 500, "internal_error")

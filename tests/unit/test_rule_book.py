@@ -158,7 +158,7 @@ rules:
         ({"sort": "thing"}, "sort must be one of case, maintenance, not 'thing'"),
         ({"ticket_from": 9}, "ticket_from must be one of critical, major, minor, notice, not 9"),
         ({"shadow": 1}, "shadow must be true or false, not 1"),
-        ({"title": ""}, "title must be a text, not ''"),
+        ({"title": ""}, "title must be a text of at most 200 printable characters, not ''"),
         ({"shadow": True, "enabled": False}, "enabled must be true where shadow is: a trial that ends is removed"),
         ({"condition": {"measure": "tilt_deg", "levels": []}}, "levels needs at least one entry"),
         ({"condition": {"measure": "tilt_deg"}}, "a threshold condition needs levels"),

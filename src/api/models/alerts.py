@@ -38,6 +38,7 @@ _EXAMPLE: Final[JsonDict] = {
     "cleared_at": None,
     "reading_at": "2026-11-22T08:15:00Z",
     "revision": 3,
+    "digest": "5f0c2e9a7d1b4c38",
     "acknowledged_at": None,
     "acknowledged_by": None,
     "owner": None,
@@ -85,6 +86,7 @@ class Alert(BaseModel):
     cleared_at: datetime | None
     reading_at: datetime | None = Field(description="Time of the reading that decided.")
     revision: int = Field(description="The form of the rule that raised it.")
+    digest: str = Field(description="Of that form: `/v1/rules/{rule}/revisions/{digest}` shows it.")
     acknowledged_at: datetime | None
     acknowledged_by: str | None = Field(description="Name of the key that acknowledged it first.")
     owner: str | None = Field(description="Who looks after it.")
@@ -116,7 +118,8 @@ class AlertStep(BaseModel):
     severity: Severity
     measure: str | None
     value: float | bool | None
-    reading_at: datetime | None
+    reading_at: datetime | None = Field(description="Event time of the reading that decided.")
+    received_at: datetime | None = Field(description="When that reading was received.")
     decided_at: datetime
     by: str | None = Field(description="Name of the key, where a person did it.")
     note: str | None
@@ -130,14 +133,18 @@ class AlertStep(BaseModel):
 class AlertDetail(Alert):
     """One alert with its life and the rule as it stood."""
 
+    received_at: datetime | None = Field(description="When the reading that decided was received.")
     steps: list[AlertStep]
     rule_body: Mapping[str, Any] = Field(description="The rule in the form that raised this alert.")
 
     @classmethod
-    def whole(cls, row: AlertRow, steps: list[AlertStepRow], body: bytes | None) -> Self:
+    def whole(cls, row: AlertRow, steps: list[AlertStepRow], body: bytes | None, received_at: datetime | None) -> Self:
         """Shape one alert with what belongs to it."""
         return cls(
-            **_plain(row), steps=[AlertStep.of(step) for step in steps], rule_body=orjson.loads(body) if body else {}
+            **_plain(row),
+            received_at=received_at,
+            steps=[AlertStep.of(step) for step in steps],
+            rule_body=orjson.loads(body) if body else {},
         )
 
 

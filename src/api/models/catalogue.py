@@ -97,22 +97,6 @@ class Kinds(BaseModel):
     items: list[KindSummary]
 
 
-class RuleInForce(BaseModel):
-    """A rule as it is judged now."""
-
-    key: str = Field(examples=["manhole.tilt"])
-    kind: str = Field(description="Of device.", examples=["manhole"])
-    revision: int | None = Field(description="The number alerts name; null until ingest has run with it.")
-    since: datetime | None = Field(description="When this form was first seen.")
-    body: Mapping[str, Any]
-
-
-class RulesInForce(BaseModel):
-    """Every rule."""
-
-    items: list[RuleInForce]
-
-
 class Live(BaseModel):
     """The process answers."""
 

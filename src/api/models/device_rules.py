@@ -129,6 +129,7 @@ class RuleState(BaseModel):
     """One rule on the device: what it is made of, what it saw, what comes next."""
 
     key: str = Field(examples=["manhole.tilt"])
+    shadow: bool = Field(description="On trial (试运行): what it comes to is shown to nobody.")
     title: str
     title_zh: str
     kind: str = Field(description="Rule kind.", examples=["threshold"])
@@ -150,13 +151,14 @@ class RuleState(BaseModel):
     @classmethod
     def of(cls, rule: explain.RuleNow, now: datetime, found: JudgedDevice, revision: int | None) -> Self:
         """Shape one rule."""
-        alert = next((one for one in reversed(found.alerts) if one.rule == rule.rule.key), None)
+        alert = next((one for one in reversed(found.alerts) if one.rule == rule.rule.slot), None)
         mutes = () if alert is None else found.mutes.get(alert.id, ())
         return cls(
             key=rule.rule.key,
             title=rule.rule.title,
             title_zh=rule.rule.title_zh,
             kind=rule.rule.condition.kind,
+            shadow=rule.rule.shadow,
             revision=revision,
             state=rule.state,
             severity=rule.severity,

@@ -19,6 +19,7 @@ from store.alert_views import (
     AlertPlace,
     AlertRow,
     acknowledge,
+    evidence_received,
     find_alert,
     list_alerts,
     list_steps,
@@ -127,4 +128,5 @@ async def _detail(parts: Parts, number: int, row: AlertRow | None) -> AlertDetai
     if row is None:
         raise NotFoundError(f"There is no alert {number}.")
     steps = await list_steps(parts.pool, number)
-    return AlertDetail.whole(row, steps, await revision_body(parts.pool, number))
+    received_at = await evidence_received(parts.pool, number)
+    return AlertDetail.whole(row, steps, await revision_body(parts.pool, number), received_at)

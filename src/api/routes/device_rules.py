@@ -9,6 +9,7 @@ from api.fields import Name
 from api.models.device_rules import DeviceRules, RuleState
 from api.parts import PartsOf
 from api.problems import documented
+from api.rule_desk import kinds_in_force
 from api.security import Reader
 from devices.kind import DeviceKind
 from devices.plans import interval_of, plan_of
@@ -42,7 +43,8 @@ async def rules_of_device(name: Name, parts: PartsOf, _: Reader) -> DeviceRules:
     if found is None:
         raise NotFoundError(f"There is no device {name}.")
     now = parts.clock.now()
-    device, kind = found.device, parts.kinds.get(found.device.kind)
+    device = found.device
+    kind = (await kinds_in_force(parts.pool, parts.kinds)).get(device.kind)
     rules = [] if kind is None else _explain(found, kind, now)
     revisions = [revision_of(rule.rule.key, rule.rule.as_data()) for rule in rules]
     ids = await known_revisions(parts.pool, revisions)

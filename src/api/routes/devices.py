@@ -63,7 +63,7 @@ async def devices(
 async def create_device(parts: PartsOf, _: Registrar, body: NewDevice, response: Response) -> DeviceDetail:
     """Create a device, fitted to an asset named or brought along; its own name is always its native alias."""
     entry, asset = _entry_of(body), entry_of(body.asset) if isinstance(body.asset, NewAsset) else None
-    objections = list(object_to_device(entry, parts.vocabulary))
+    objections = list(object_to_device(entry, await parts.vocabulary_now()))
     if asset is not None:
         objections += [each._replace(field=f"asset.{each.field}") for each in object_to_asset(asset, parts.vocabulary)]
     if objections:
@@ -90,7 +90,9 @@ async def change_device(name: Name, parts: PartsOf, _: Registrar, body: DevicePa
     if "aliases" in given:
         given["aliases"] = _tidy(given["aliases"])
     entry = replace(_entry_of_row(await _find(parts, name)), **given)
-    require_device(entry, parts.vocabulary)
+    # What it set earlier was right then, even if the rule is gone since.
+    told = entry if "overrides" in given else replace(entry, overrides=None)
+    require_device(told, await parts.vocabulary_now())
     await replace_device(parts.pool, entry, parts.clock.now())
     return await _detail(parts, name)
 

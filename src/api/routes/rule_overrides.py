@@ -65,9 +65,10 @@ async def set_override(
     `overrides` last.
     """
     group = Group(scope, name)
-    if not parts.vocabulary.kinds_with(rule):
+    vocabulary = await parts.vocabulary_now()
+    if not vocabulary.kinds_with(rule):
         raise NotFoundError(f"There is no rule {rule}; /v1/rules lists those in force.")
-    objections = list(object_to_override(group, rule, body.parameters, parts.vocabulary))
+    objections = list(object_to_override(group, rule, body.parameters, vocabulary))
     if objections:
         raise RegistrationError(objections)
     row = OverrideRow(scope, name, rule, body.parameters, caller.name, body.reason, parts.clock.now())
@@ -85,7 +86,7 @@ async def _detail(parts: Parts, group: Group, rule: str) -> OverrideDetail:
     row = await find_override(parts.pool, group, rule)
     if row is None:
         raise NotFoundError(f"The {group.scope} {group.name} sets nothing in {rule}.")
-    kinds = [kind.key for kind in parts.vocabulary.kinds_with(rule)]
+    kinds = [kind.key for kind in (await parts.vocabulary_now()).kinds_with(rule)]
     return OverrideDetail.whole(row, await count_devices(parts.pool, group, kinds))
 
 
