@@ -231,14 +231,20 @@ class BookWriting:
         await self._connection.execute(_WRITE, *values)
         self._standing[entry.key] = BookRow._make(values)
         await self._record(entry.key, None if was is None else was.digest, entry.digest, document, entry.file)
+        # Of another rule kind before: it may have judged silence, or have kept a default from judging it.
+        everyone = entry.on_silence or (was is not None and _kind_of(was.document) != entry.document["kind"])
         for kind in {entry.device_kind, entry.device_kind if was is None else was.device_kind}:
-            self._woken[kind] = self._woken.get(kind, False) or entry.on_silence or was is None
+            self._woken[kind] = self._woken.get(kind, False) or everyone
 
     async def _record(
         self, key: str, before: str | None, after: str | None, document: bytes | None, file: str | None
     ) -> None:
         name, source, reason = self._author
         await self._connection.execute(_RECORD, key, self._now, name, source, file, before, after, document, reason)
+
+
+def _kind_of(document: bytes) -> object:
+    return orjson.loads(document)["kind"]
 
 
 class FolderWriting:

@@ -203,6 +203,7 @@ async def test_refused_files_are_shown_where_the_rules_are(pool: asyncpg.Pool) -
     )
     async with client(pool, Role.VIEWER) as http:
         told: dict[str, Any] = (await http.get("/v1/rules")).json()
+        assert (await http.get("/v1/health/ready")).json()["rule_files_refused"] == ["own.yaml"]
     assert told["refused_files"] == [
         {
             "file": "own.yaml",

@@ -21,12 +21,11 @@ async def ingesting(
     mqtt_url: str,
     settings: Settings | None = None,
     membership: Membership | None = None,
-    known: KnownDevices | None = None,
 ) -> AsyncGenerator[Ingest, None]:
     """Run a worker until the test leaves; it is connected and subscribed when this returns."""
     with TemporaryDirectory() as folder:
         chosen = (settings or Settings()).model_copy(update={"data_dir": Path(folder)})
-        ingest = await wire(chosen, pool, chosen.clock(), mqtt_url, known or KnownDevices(load_kinds()), membership)
+        ingest = await wire(chosen, pool, chosen.clock(), mqtt_url, KnownDevices(load_kinds()), membership)
         async with _running(ingest):
             yield ingest
 

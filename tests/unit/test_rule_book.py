@@ -29,7 +29,8 @@ DEFAULTS = [BookRule(rule, kind.key) for kind in KINDS.values() for rule in kind
 KEY_EXPECTED = "key must be <device kind>.<what>, both of a-z, 0-9 and _, such as manhole.steep"
 OF_BIN = "for must be bin: bin.full is a default rule of that kind, not 'manhole'"
 OF_NONE = f"key must be of a device kind, which its first part or for names ({', '.join(sorted(KINDS))}), not 'x.y'"
-KIND_EXPECTED = f"kind must be one of {', '.join(sorted(set(load_rule_kinds()) - {'reported'}))}, not 'reported'"
+OF_ONE_DEVICE = ", ".join(sorted(set(load_rule_kinds()) - {"reported", "group"}))
+KIND_EXPECTED = f"kind must be one of {OF_ONE_DEVICE}, not 'reported'"
 CASE_EXPECTED = "case_class must be a case class such as 0101-1, E05-02 or M-battery, not 'manhole'"
 
 STEEP = """\

@@ -145,6 +145,7 @@ class Ready(BaseModel):
     workers: list[IngestWorker] = Field(description="Every session that the broker keeps for the service.")
     coverage: list[Coverage]
     outages: list[Outage] = Field(description="Those that ended in the last 24 hours.")
+    rule_files_refused: list[str] = Field(description="Rule files of which nothing is taken; `/v1/rules` says why.")
 
 
 def _summary(kind: DeviceKind) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from api.parts import Parts, PartsOf
 from domain.errors import RefusedError
 from store.health import answers, list_coverage, list_outages
 from store.migrate import require_current_schema
+from store.rule_book import refused_files
 from store.worker_sessions import list_sessions
 
 router: Final = APIRouter(prefix="/v1/health", tags=["health"])
@@ -71,6 +72,7 @@ async def _heard(parts: Parts) -> Ready:
         workers=workers,
         coverage=coverage,
         outages=[Outage(**row._asdict()) for row in outages],
+        rule_files_refused=[row.file for row in await refused_files(parts.pool)],
     )
 
 
@@ -83,4 +85,5 @@ def _not_ready(*, database: bool) -> Ready:
         workers=[],
         coverage=[],
         outages=[],
+        rule_files_refused=[],
     )
