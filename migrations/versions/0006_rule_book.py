@@ -3,7 +3,7 @@
 from store.migrate import run_sql
 
 revision = "0006"
-down_revision = "0008"
+down_revision = "0011"
 
 _BOOK = """
 CREATE TABLE rule (
