@@ -23,6 +23,7 @@ from store.registry import AssetEntry, DeviceEntry, Saved, save
 from tests.support.api import NOW, StillClock, client
 from tests.support.flow import ZONE, flow_on
 from tests.support.publishing import body, topic
+from tests.support.ruled import RuledStreet, steep
 
 BEAT = "beat/native"
 
@@ -316,6 +317,57 @@ async def test_what_a_rule_remembers_is_shown(pool: asyncpg.Pool) -> None:
             """ "threshold"]}, "s": {}}'"""
         )
         assert (await street.rule())["memory"] == [[1, 2.0]]
+
+
+async def test_what_the_rule_book_wrote_is_told_and_may_be_overridden(pool: asyncpg.Pool) -> None:
+    street = await RuledStreet(pool).open()
+    async with client(pool, Role.ENGINEER, street.clock) as http:
+        tilt = {
+            "key": "manhole.tilt",
+            "kind": "threshold",
+            "title": "Cover tilted",
+            "title_zh": "井盖倾斜",
+            "condition": {"measure": "tilt_deg", "levels": [{"severity": "major", "limit": 25, "hold_s": 30}]},
+        }
+        await street.change(steep(40), tilt, {"key": "manhole.co", "enabled": False})
+        put = {"parameters": {"major": {"limit": 35}}, "reason": "x"}
+        (await http.put("/v1/rule-overrides/model/EM310/manhole.steep", json=put)).raise_for_status()
+        own = {"manhole.steep": {"major": {"hold_s": 5}}}
+        changed = await http.patch("/v1/devices/MH-1", json={"model": "EM310", "overrides": own})
+        assert changed.status_code == 200, changed.text
+        street.known.forget()
+        await street.deliver(0, tilt_deg=36.0)
+        await street.tick(6)
+        told = (await http.get("/v1/devices/MH-1/rules")).json()
+    by_key = {rule["key"]: rule for rule in told["rules"]}
+    assert "manhole.co" not in by_key
+    assert [(off["key"], off["author"]) for off in told["switched_off"]] == [("manhole.co", "test")]
+    assert (by_key["manhole.steep"]["state"], by_key["manhole.steep"]["alert"]["severity"]) == ("firing", 2)
+    assert [
+        (one["parameter"], one["set_by"]["scope"], [(each["scope"], each["value"]) for each in one["weaker"]])
+        for one in by_key["manhole.steep"]["differences"]
+    ] == [("major.hold_s", "device", [("book", 30.0)]), ("major.limit", "model", [("book", 40.0)])]
+    of_tilt = {one["parameter"]: one for one in by_key["manhole.tilt"]["differences"]}
+    assert of_tilt["major.limit"]["set_by"] == {
+        "scope": "book",
+        "name": "test",
+        "value": 25.0,
+        "author": "test",
+        "reason": None,
+    }
+    assert [each["value"] for each in of_tilt["major.limit"]["weaker"]] == [15.0]
+    assert by_key["manhole.tilt"]["state"] == "pending"
+
+
+async def test_a_rule_in_shadow_is_explained_beside_the_one_it_shadows(pool: asyncpg.Pool) -> None:
+    street = await RuledStreet(pool).open()
+    async with client(pool, Role.ENGINEER, street.clock) as http:
+        await street.change(steep(10, key="manhole.tilt", shadow=True))
+        await street.deliver(0, tilt_deg=12.0)
+        await street.tick(31)
+        rules = (await http.get("/v1/devices/MH-1/rules")).json()["rules"]
+    tilted = [(rule["shadow"], rule["state"], rule["alert"]) for rule in rules if rule["key"] == "manhole.tilt"]
+    assert tilted == [(False, "clear", None), (True, "firing", None)]
 
 
 async def test_an_unknown_device_is_not_found_and_its_kind_may_be_gone(pool: asyncpg.Pool) -> None:

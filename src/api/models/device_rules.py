@@ -16,6 +16,7 @@ from rules import explain
 from rules.explain import Standing
 from rules.why import why
 from store.device_rules import JudgedDevice, OpenAlert
+from store.rule_book import BookRow
 from store.rule_overrides import OverrideRow
 
 _WHY: Final = (
@@ -27,10 +28,10 @@ _WHY: Final = (
 class LayerValue(BaseModel):
     """What one layer has for a parameter."""
 
-    scope: str = Field(description="`kind`, or a scope of overrides.", examples=["site"])
+    scope: str = Field(description="`kind`, `book` (a written rule), or a scope of overrides.", examples=["site"])
     name: str = Field(examples=["S-00012"])
     value: Any = Field(examples=[20.0])
-    author: str | None = Field(description="Name of the key that set it, for a group's.")
+    author: str | None = Field(description="Name of the key that set it; of a written rule, who wrote it.")
     reason: str | None
 
 
@@ -149,7 +150,9 @@ class RuleState(BaseModel):
     memory: Any = Field(description="What a rule over several readings keeps of those before; its form is the rule's.")
 
     @classmethod
-    def of(cls, rule: explain.RuleNow, now: datetime, found: JudgedDevice, revision: int | None) -> Self:
+    def of(
+        cls, rule: explain.RuleNow, now: datetime, found: JudgedDevice, book: Sequence[BookRow], revision: int | None
+    ) -> Self:
         """Shape one rule."""
         alert = next((one for one in reversed(found.alerts) if one.rule == rule.rule.slot), None)
         mutes = () if alert is None else found.mutes.get(alert.id, ())
@@ -166,7 +169,7 @@ class RuleState(BaseModel):
             why=why(rule, now, mutes),
             alert=None if alert is None else AlertOfRule.of(alert, mutes),
             parameters=rule.parameters,
-            differences=list(_differences(rule, found.overrides)),
+            differences=list(_differences(rule, found.overrides, book)),
             left_out=[LeftOut(**refusal.layer._asdict(), why=refusal.why) for refusal in rule.refused],
             levels=[LevelState(**level._asdict()) for level in rule.levels],
             readings=[SeenReading(**seen._asdict()) for seen in rule.seen],
@@ -174,6 +177,15 @@ class RuleState(BaseModel):
             silence=None if rule.silence is None else Silence(**rule.silence._asdict()),
             memory=rule.memory,
         )
+
+
+class SwitchedOff(BaseModel):
+    """A rule that the rule book switches off for the device's kind."""
+
+    key: str
+    author: str
+    file: str | None
+    since: datetime
 
 
 class DeviceRules(BaseModel):
@@ -185,17 +197,27 @@ class DeviceRules(BaseModel):
     life_cycle: LifeCycle
     note: str | None = Field(description="Why nothing is judged, if that is so.")
     interval_s: float | None = Field(description="Expected seconds between two reports.")
+    switched_off: list[SwitchedOff]
     rules: list[RuleState]
 
 
-def _differences(rule: explain.RuleNow, overrides: Sequence[OverrideRow]) -> Iterable[Difference]:
-    told = {(one.scope.value, one.name): one for one in overrides if one.rule == rule.rule.key}
+def name_of(row: BookRow) -> str:
+    """By what people know a written rule: its file, or who wrote it."""
+    return row.file or row.author
+
+
+def _differences(
+    rule: explain.RuleNow, overrides: Sequence[OverrideRow], book: Sequence[BookRow]
+) -> Iterable[Difference]:
+    key = rule.rule.key
+    told: dict[tuple[str, str], tuple[str, str | None]] = {
+        (one.scope.value, one.name): (one.author, one.reason) for one in overrides if one.rule == key
+    }
+    told |= {(explain.BOOK, name_of(row)): (row.author, None) for row in book if row.key == key}
 
     def value(setting: explain.Setting) -> LayerValue:
-        by = told.get((setting.scope, setting.name))
-        return LayerValue(
-            **setting._asdict(), author=None if by is None else by.author, reason=None if by is None else by.reason
-        )
+        author, reason = told.get((setting.scope, setting.name), (None, None))
+        return LayerValue(**setting._asdict(), author=author, reason=reason)
 
     for one in rule.differences:
         yield Difference(

@@ -1,27 +1,31 @@
 """Why a rule of a device fires, waits or stays clear: every rule with what it saw, who set it, and what comes next."""
 
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Final
+from typing import Final, NamedTuple
 
 from fastapi import APIRouter
 
 from api.fields import Name
-from api.models.device_rules import DeviceRules, RuleState
+from api.models.device_rules import DeviceRules, RuleState, SwitchedOff, name_of
 from api.parts import PartsOf
 from api.problems import documented
-from api.rule_desk import kinds_in_force
+from api.rule_desk import load_book
 from api.security import Reader
 from devices.kind import DeviceKind
 from devices.plans import interval_of, plan_of
+from devices.rule_book import BookRule, with_book
 from domain.device import LifeCycle
 from domain.errors import NotFoundError
 from domain.instants import from_micros, to_micros
 from domain.reading import DEVICE
 from rules.engine import Hearing
-from rules.explain import KIND, Present, RuleNow, Seen, Written, explain_rule
+from rules.explain import BOOK, KIND, Present, RuleNow, Seen, Written, explain_rule
 from rules.layers import GroupOverrides, lay
+from rules.rule import Rule
 from rules.tracks import decode_tracks
 from store.device_rules import JudgedDevice, by_group, judged_device
+from store.rule_book import BookRow
 from store.rule_revisions import known_revisions, revision_of
 
 router: Final = APIRouter(prefix="/v1/devices", tags=["catalogue"])
@@ -43,9 +47,10 @@ async def rules_of_device(name: Name, parts: PartsOf, _: Reader) -> DeviceRules:
     if found is None:
         raise NotFoundError(f"There is no device {name}.")
     now = parts.clock.now()
-    device = found.device
-    kind = (await kinds_in_force(parts.pool, parts.kinds)).get(device.kind)
-    rules = [] if kind is None else _explain(found, kind, now)
+    book = [(one.row, one.written) for one in await load_book(parts.pool, parts.kinds) if one.row is not None]
+    device, default = found.device, parts.kinds.get(found.device.kind)
+    kind = with_book(parts.kinds, [written for _, written in book]).get(device.kind)
+    rules = [] if kind is None or default is None else _explain(found, kind, _Book(default, book), now)
     revisions = [revision_of(rule.rule.key, rule.rule.as_data()) for rule in rules]
     ids = await known_revisions(parts.pool, revisions)
     return DeviceRules(
@@ -55,14 +60,31 @@ async def rules_of_device(name: Name, parts: PartsOf, _: Reader) -> DeviceRules:
         life_cycle=device.life_cycle,
         note=f"No rules are known here for a {device.kind}." if kind is None else _NOTES.get(device.life_cycle),
         interval_s=None if kind is None else interval_of(kind, device),
+        switched_off=[
+            SwitchedOff(key=row.key, author=row.author, file=row.file, since=row.updated_at)
+            for row, written in book
+            if written.device_kind == device.kind and not written.enabled
+        ],
         rules=[
-            RuleState.of(rule, now, found, ids.get((revision.key, revision.digest)))
+            RuleState.of(rule, now, found, [row for row, _ in book], ids.get((revision.key, revision.digest)))
             for rule, revision in zip(rules, revisions, strict=True)
         ],
     )
 
 
-def _explain(found: JudgedDevice, kind: DeviceKind, now: datetime) -> list[RuleNow]:
+class _Book(NamedTuple):
+    """Who wrote the rules: the kind itself, and the rule book."""
+
+    default: DeviceKind
+    book: Sequence[tuple[BookRow, BookRule]]
+
+    def written(self, rule: Rule) -> list[Written]:
+        """One rule as those wrote it who wrote it."""
+        whole = [Written(KIND, self.default.key, one) for one in self.default.rules if one.key == rule.key]
+        return [*whole, *(Written(BOOK, name_of(row), rule) for row, written in self.book if written.rule == rule)]
+
+
+def _explain(found: JudgedDevice, kind: DeviceKind, book: _Book, now: datetime) -> list[RuleNow]:
     device = found.device
     groups = GroupOverrides(by_group(found.overrides))
     plan = plan_of(kind, interval_of(kind, device), groups.settle(kind.rules, device))
@@ -74,7 +96,7 @@ def _explain(found: JudgedDevice, kind: DeviceKind, now: datetime) -> list[RuleN
         source=found.source,
     )
     return [
-        explain_rule(plan, lay(rule, groups.layers(rule.key, device)), [Written(KIND, kind.key, rule)], present)
+        explain_rule(plan, lay(rule, groups.layers(rule.key, device)), book.written(rule), present)
         for rule in kind.rules
     ]
 
