@@ -60,6 +60,7 @@ async def alerts(
     acknowledged: bool | None = None,  # noqa: FBT001  # a query parameter
     simulated: bool | None = None,  # noqa: FBT001  # a query parameter
     muted: bool | None = None,  # noqa: FBT001  # a query parameter
+    incident: Id | None = None,
     changed_since: ChangedSince = None,
     if_none_match: IfNoneMatch = None,
     cursor: Cursor = None,
@@ -88,6 +89,7 @@ async def alerts(
         acknowledged=acknowledged,
         simulated=simulated,
         muted=muted,
+        incident=incident,
         changed_from=since.transaction,
         decided_since=since.time,
     )
