@@ -20,6 +20,7 @@ from api.routes import (
     devices,
     diagnosis,
     health,
+    incidents,
     keys,
     kinds,
     ledger,
@@ -46,6 +47,7 @@ _DESCRIPTION: Final = (
 _ROUTERS: Final = (
     health.router,
     alerts.router,
+    incidents.router,
     tickets.router,
     silences.router,
     devices.router,

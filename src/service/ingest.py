@@ -24,6 +24,7 @@ from ingest.router import Router
 from service.cases import Cases
 from service.chores import Chores
 from service.contract import tell_broken_contract
+from service.coordinator.balance_look import BalanceLook
 from service.coordinator.coordinator import Coordinator
 from service.coordinator.look import GroupLook
 from service.drains import drain_leftovers
@@ -206,8 +207,9 @@ async def wire(
             status_file=status_file(settings.ingest_folder, mine.client_id),
         )
     )
-    look = GroupLook(load_group_rules(), kinds, known, cases)
-    coordinator = Coordinator(pool, clock, look, mine.client_id)
+    groups = load_group_rules()
+    balances = BalanceLook(groups, settings.zone, known, cases)
+    coordinator = Coordinator(pool, clock, GroupLook(groups, kinds, known, cases), balances, mine.client_id)
     return Ingest(worker, subscriber, flow, session, pulse, coordinator)
 
 

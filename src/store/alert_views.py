@@ -49,6 +49,7 @@ class AlertRow(NamedTuple):
     simulated: bool
     muted: bytes
     """In JSON: why it asks for no ticket just now."""
+    incident: int | None
 
 
 class AlertFilter(NamedTuple):
@@ -66,6 +67,7 @@ class AlertFilter(NamedTuple):
     muted: bool | None = None
     hidden_by: tuple[str, str] | None = None
     """(reason, source) of a mute that they have, or had."""
+    incident: int | None = None
     changed_from: int | None = None
     """Transaction of the change or a later one."""
     decided_since: datetime | None = None
@@ -89,7 +91,8 @@ _COLUMNS: Final = """
        a.acknowledged_at, a.acknowledged_by, a.owner, a.note, a.simulated,
        coalesce((SELECT jsonb_agg(jsonb_build_object('reason', m.reason, 'source', m.source, 'since', m.since,
                                                      'until', m.until))
-                   FROM alert_mute m WHERE m.alert_id = a.id AND m.ended_at IS NULL), '[]'::jsonb)
+                   FROM alert_mute m WHERE m.alert_id = a.id AND m.ended_at IS NULL), '[]'::jsonb),
+       a.incident_id
 """
 _JOINS: Final = """
   JOIN device d ON d.id = a.device_id
@@ -140,6 +143,7 @@ def list_statement(wanted: AlertFilter, *, after: AlertPlace | None, limit: int)
     where.add_given("a.ticket_id = (SELECT id FROM ticket WHERE number = {})", wanted.ticket)
     where.add_given("a.simulated = {}", wanted.simulated)
     where.add_given("a.standing = {}", wanted.standing)
+    where.add_given("a.incident_id = {}", wanted.incident)
     if wanted.muted is not None:
         where.add(_MUTED if wanted.muted else f"NOT {_MUTED}")
     if wanted.hidden_by is not None:

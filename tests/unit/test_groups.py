@@ -29,6 +29,7 @@ from rules.groups import (
 from rules.kinds.group import By, Group
 from rules.plan import make_plan
 from rules.rule import Rule, RuleOverrideError
+from tests.support.documents import ROOT, text_of
 
 START = datetime(2026, 11, 25, 18, tzinfo=UTC)
 DARK = Group(
@@ -172,6 +173,7 @@ def test_an_alert_belongs_to_one_incident_alone() -> None:
 
 
 NEAR = load_group_rules()["manhole.washed_open"]
+GROUP_RULES = [rule for rule in load_group_rules().values() if isinstance(rule.condition, Group)]
 
 
 def well(number: int, seconds: float, rule: str, east: float, site: str | None = None) -> Fired:
@@ -284,7 +286,7 @@ def test_the_engine_is_never_asked_and_the_kind_is_found() -> None:
     assert DARK.judge({"lamp_on": True}) is None
 
 
-@pytest.mark.parametrize("one", load_group_rules().values(), ids=lambda one: one.key)
+@pytest.mark.parametrize("one", GROUP_RULES, ids=lambda one: one.key)
 def test_default_group_rules_name_rules_that_exist(one: Rule) -> None:
     assert isinstance(one.condition, Group)
     rules = {known.key for kind in load_kinds().values() for known in kind.rules}
@@ -292,3 +294,37 @@ def test_default_group_rules_name_rules_that_exist(one: Rule) -> None:
     assert {key for keys in one.condition.every for key in keys} <= set(one.condition.members)
     assert one.key not in rules
     assert one.case_class is not None
+
+
+def test_the_manual_shows_the_default_group_rules() -> None:
+    page = text_of(ROOT / "docs/rules.md").partition("The default group rules")[2].partition("Who decides")[0]
+    told = [
+        [cell.strip() for cell in line.strip("|").split("|")] for line in page.splitlines() if line.startswith("| `")
+    ]
+    assert told == [row_of(one) for one in GROUP_RULES], "\n".join(
+        "| " + " | ".join(row_of(one)) + " |" for one in load_group_rules().values()
+    )
+
+
+def row_of(one: Rule) -> list[str]:
+    group = one.condition
+    assert isinstance(group, Group)
+    where = (
+        group.by.value + (f", {group.metres:g} m" if group.metres else "") + (", each kind" if group.same_kind else "")
+    )
+    within = f"{group.within_intervals:g} intervals" if group.within_intervals else f"{group.within_s:g} s"
+    fires = f"{int(group.severity)}: ≥ {group.at_least} device{'s' if group.at_least > 1 else ''}"
+    fires += (f" and {group.share:.0%}".replace("%", " %") if group.share else "") + (
+        ", of each set one" if group.every else ""
+    )
+    clears = f"below {group.clear_below}" + (f" or {group.clear_share * 100:g} %" if group.clear_share else "")
+    members = ", ".join(f"`{key}`" for key in group.members)
+    return [
+        f"`{one.key}`",
+        members,
+        where,
+        f"{fires}, within {within}",
+        clears,
+        f"{group.group_wait_s:g} s",
+        f"`{one.case_class}`",
+    ]

@@ -45,6 +45,7 @@ _EXAMPLE: Final[JsonDict] = {
     "note": None,
     "simulated": False,
     "muted": [],
+    "incident": None,
 }
 
 
@@ -93,6 +94,7 @@ class Alert(BaseModel):
     note: str | None
     simulated: bool
     muted: list[Muted] = Field(description="Why it asks for no ticket just now; empty: it is not muted.")
+    incident: int | None = Field(description="The incident that it belongs to, or belonged to last.")
 
     @classmethod
     def of(cls, row: AlertRow) -> Self:

@@ -1,12 +1,12 @@
 """Alerts: the list that operators poll, one alert with its life, and acknowledging it."""
 
 from enum import StrEnum
-from typing import Final
+from typing import Annotated, Final
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 
 from api.changes import ChangedSince, IfNoneMatch, matches, read_since, tag_of, token_of
-from api.fields import Id, Severities, Word
+from api.fields import MAX_ID, Id, Severities, Word
 from api.models.alerts import Acknowledgement, Alert, AlertDetail, AlertPage
 from api.pages import Cursor, Limit, cut, read_cursor
 from api.parts import Parts, PartsOf
@@ -60,6 +60,7 @@ async def alerts(
     acknowledged: bool | None = None,  # noqa: FBT001  # a query parameter
     simulated: bool | None = None,  # noqa: FBT001  # a query parameter
     muted: bool | None = None,  # noqa: FBT001  # a query parameter
+    incident: Annotated[int | None, Query(ge=1, le=MAX_ID)] = None,
     changed_since: ChangedSince = None,
     if_none_match: IfNoneMatch = None,
     cursor: Cursor = None,
@@ -88,6 +89,7 @@ async def alerts(
         acknowledged=acknowledged,
         simulated=simulated,
         muted=muted,
+        incident=incident,
         changed_from=since.transaction,
         decided_since=since.time,
     )

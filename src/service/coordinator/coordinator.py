@@ -6,6 +6,7 @@ from typing import Final
 import structlog
 
 from domain.clock import Clock
+from service.coordinator.balance_look import BalanceLook
 from service.coordinator.look import GroupLook
 from store.connection import Executor, Pool
 from store.coordinator import anything_new, begin, try_to_lead
@@ -15,6 +16,8 @@ _EVERY_S: Final = 0.5
 """Between two looks when nothing changed: a look is one read of an index."""
 _CANDIDATE_EVERY_S: Final = 2.0
 """So long after the leader's connection is gone another one leads, at most."""
+_ZONES_EVERY_S: Final = 10.0
+"""Between two looks at zones while alerts change all the time."""
 _PAUSE_MOST_S: Final = 30.0
 
 log = structlog.get_logger()
@@ -26,11 +29,12 @@ class Coordinator:
     The lock dies with the connection, and so does a decision under way: it is made on that very connection.
     """
 
-    def __init__(self, pool: Pool, clock: Clock, look: GroupLook, name: str) -> None:
+    def __init__(self, pool: Pool, clock: Clock, look: GroupLook, balances: BalanceLook, name: str) -> None:
         """``name``: of the worker, to be read in the database."""
         self._pool = pool
         self._clock = clock
         self._look = look
+        self._balances = balances
         self._name = name
         self.leads = False
 
@@ -59,8 +63,15 @@ class Coordinator:
         await begin(connection, self._name, self._clock.now())
         await self._look.drop_other_rules(connection, self._clock.now())
         log.info("coordinator_leads", worker=self._name)
+        loop = asyncio.get_running_loop()
+        zones_due = 0.0
         while True:
-            if not await anything_new(connection):
+            busy = await anything_new(connection)
+            if busy:
+                await self._look.look(connection, self._clock.now())
+            # Alerts first: zones are judged by the hour or by the day.
+            if not busy or loop.time() >= zones_due:
+                zones_due = loop.time() + _ZONES_EVERY_S
+                busy |= await self._balances.look(connection, self._clock.now())
+            if not busy:
                 await asyncio.sleep(_EVERY_S)
-                continue
-            await self._look.look(connection, self._clock.now())
