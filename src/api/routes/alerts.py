@@ -59,6 +59,7 @@ async def alerts(
     standing: Standing | None = None,
     acknowledged: bool | None = None,  # noqa: FBT001  # a query parameter
     simulated: bool | None = None,  # noqa: FBT001  # a query parameter
+    flapping: bool | None = None,  # noqa: FBT001  # a query parameter
     muted: bool | None = None,  # noqa: FBT001  # a query parameter
     changed_since: ChangedSince = None,
     if_none_match: IfNoneMatch = None,
@@ -87,6 +88,7 @@ async def alerts(
         standing=standing,
         acknowledged=acknowledged,
         simulated=simulated,
+        flapping=flapping,
         muted=muted,
         changed_from=since.transaction,
         decided_since=since.time,
