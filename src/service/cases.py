@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 from devices.catalogue import load_group_rules
 from domain.alert import AlertState, Step, Transition
 from domain.alert_change import AlertChange, AlertKey, fold
+from domain.flapping import FlappingBounds
 from domain.mute import Mute
 from domain.ticket import Subject
 from rules.rejudge import Amendment
@@ -19,6 +20,7 @@ from service.known import Known
 from service.shadow import Parted, part, settle_shadow
 from store.alerts import AlertSetting, SavedAlert, clear_alerts, join_tickets, save_alerts, tell
 from store.connection import Executor, Pool
+from store.flapping import CALM, FLAPPING, Calmed, Flapping, mark_flapping, tickets_to_settle
 from store.mutes import UNMUTED, Lifted, mute, note_wanted
 from store.rule_revisions import Revision, revision_ids, revision_of
 from store.silences import hush
@@ -26,16 +28,20 @@ from store.tickets import TicketChange, TicketNews, TicketWish, append_moves, ch
 from tickets.decide import Consequence, Demand, Release, Rise, Stand, decide, hold_back
 
 _NO_ALERTS: Final[dict[str, object]] = {"alerts": []}
+_CALM: Final[dict[str, object]] = {"alerts": [], "why": CALM}
 
 
 class Cases:
     """Settles transitions. Remembers only the ids of rule revisions, which never change once committed."""
 
-    def __init__(self, zone: ZoneInfo, group_rules: Mapping[str, Rule] | None = None) -> None:
+    def __init__(
+        self, zone: ZoneInfo, group_rules: Mapping[str, Rule] | None = None, flapping: FlappingBounds | None = None
+    ) -> None:
         """Take the district's zone, for the date in case numbers; ``start`` before the first batch.
 
         ``group_rules`` are those over several devices, which no device's plan holds; else the default ones.
         """
+        self._flapping = flapping or FlappingBounds()
         self._zone = zone
         self._group_rules = load_group_rules() if group_rules is None else group_rules
         self._waits = GroupWaits(self._group_rules.values())
@@ -91,6 +97,8 @@ class Cases:
         if waits:
             await mute(connection, waits, now)
         muted = await _hush(connection, ruled, saved, now) if saved else {}
+        # Before the tickets: one behind which an alert flaps does not resolve.
+        flapping = await self._mark_flapping(connection, ruled, now)
         wanted: list[int] = []
         for change in ruled:
             stand = _stand(known[change.key[0]], saved.get(change.key))
@@ -107,7 +115,15 @@ class Cases:
                 follows.append(Release(one.key, one.key[2]))
         await self._settle_tickets(connection, follows, saved, now, amended)
         told = [change for change in changes if change.key in saved]
-        news = [("alert", _alert_news(change, saved[change.key], muted)) for change in told]
+        marks = {one.key for one in flapping} | {key for key, one in saved.items() if one.flapping}
+        news = [("alert", _alert_news(change, saved[change.key], muted, marks)) for change in told]
+        begun = {one.key[:2] for one in flapping if one.begun}
+        # The newest alert speaks for its rule.
+        speaking = {change.key[:2]: change for change in told if change.key[:2] in begun}
+        news += [
+            ("alert", _alert_news(change, saved[change.key], muted, marks) | {"step": FLAPPING})
+            for change in speaking.values()
+        ]
         await tell(connection, now, [*news, *amended.news()])
 
     async def lift(
@@ -130,6 +146,24 @@ class Cases:
             saved = {one.key: SavedAlert(one.id, one.ticket_id) for one in lifted}
             await self._settle_tickets(connection, follows, saved, now, Amended())
         await tell(connection, now, [("alert", _lifted_news(one)) for one in lifted])
+
+    async def calm(self, connection: Executor, calmed: Sequence[Calmed], now: datetime) -> None:
+        """Of alerts that flap no longer, let the tickets resolve that nothing else keeps open."""
+        if not calmed:
+            return
+        tickets = await tickets_to_settle(connection, calmed)
+        if tickets:
+            await lock_tickets(connection, tickets)
+            news = await change_tickets(connection, {one: TicketChange(amended=True) for one in tickets}, now)
+            await _record(connection, news, dict.fromkeys(tickets, _CALM), now)
+        last = {(one.device_id, one.rule): one for one in calmed}
+        await tell(connection, now, [("alert", _calm_news(one)) for one in last.values()])
+
+    async def _mark_flapping(
+        self, connection: Executor, changes: Sequence[AlertChange], now: datetime
+    ) -> list[Flapping]:
+        opened = {change.key[:2] for change in changes if any(step.step is Step.OPENED for step in change.steps)}
+        return await mark_flapping(connection, sorted(opened), self._flapping, now) if opened else []
 
     def _rule(self, known: Known, key: str) -> Rule | None:
         """A rule of the device's own plan, or one over several devices."""
@@ -201,13 +235,18 @@ class Cases:
         if changes:
             news += await change_tickets(connection, changes, now)
         if news:
-            details = _move_details(follows, owner)
-            moves = [(one.id, one.move, details.get(one.id, _NO_ALERTS)) for one in news]
-            await append_moves(connection, moves, now)
-            bodies: list[tuple[str, dict[str, object]]] = [
-                ("ticket", {"number": one.number, "state": one.state, "move": one.move.value}) for one in news
-            ]
-            await tell(connection, now, bodies)
+            await _record(connection, news, _move_details(follows, owner), now)
+
+
+async def _record(
+    connection: Executor, news: Sequence[TicketNews], details: Mapping[int, dict[str, object]], now: datetime
+) -> None:
+    """Append the moves of tickets, and tell of them."""
+    await append_moves(connection, [(one.id, one.move, details.get(one.id, _NO_ALERTS)) for one in news], now)
+    bodies: list[tuple[str, dict[str, object]]] = [
+        ("ticket", {"number": one.number, "state": one.state, "move": one.move.value}) for one in news
+    ]
+    await tell(connection, now, bodies)
 
 
 async def _hush(
@@ -301,7 +340,13 @@ def _lifted_news(one: Lifted) -> dict[str, object]:
     return {"id": one.id, "rule": one.rule, "state": one.state, "severity": one.severity, "step": UNMUTED}
 
 
-def _alert_news(change: AlertChange, saved: SavedAlert, muted: Mapping[int, Sequence[Mute]]) -> dict[str, object]:
+def _calm_news(one: Calmed) -> dict[str, object]:
+    return {"id": one.id, "rule": one.rule, "state": one.state, "severity": one.severity, "step": CALM}
+
+
+def _alert_news(
+    change: AlertChange, saved: SavedAlert, muted: Mapping[int, Sequence[Mute]], flapping: AbstractSet[AlertKey]
+) -> dict[str, object]:
     news: dict[str, object] = {
         "id": saved.id,
         "rule": change.key[1],
@@ -309,4 +354,5 @@ def _alert_news(change: AlertChange, saved: SavedAlert, muted: Mapping[int, Sequ
         "severity": int(change.severity),
         "step": change.steps[-1].step.value,
     }
-    return news | {"muted": True} if saved.id in muted else news
+    marks = {"muted": saved.id in muted, "flapping": change.key in flapping}
+    return news | {name: True for name, is_so in marks.items() if is_so}

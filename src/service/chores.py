@@ -7,6 +7,7 @@ from typing import Final
 import structlog
 
 from domain.clock import Clock
+from service.calming import Calming
 from service.redrive import Redriver
 from service.silencing import Silencing
 from service.unmuting import Unmuting
@@ -29,6 +30,7 @@ class Chores:
         redriver: Redriver,
         silencing: Silencing,
         unmuting: Unmuting,
+        calming: Calming,
         keep: timedelta,
     ) -> None:
         """``keep``: how long the quarantine keeps what nobody asked for."""
@@ -37,6 +39,7 @@ class Chores:
         self._redriver = redriver
         self._silencing = silencing
         self._unmuting = unmuting
+        self._calming = calming
         self._keep = keep
         self._next_expiry: datetime | None = None
 
@@ -49,6 +52,7 @@ class Chores:
         while await self._unmuting.look(self._clock.now()):
             if messages_wait():
                 break
+        await self._calming.look(self._clock.now())
         while await self._redriver.look():
             if messages_wait():
                 break

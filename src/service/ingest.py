@@ -15,12 +15,14 @@ from devices.catalogue import load_group_rules, load_kinds
 from devices.own_kind import OWN_KIND
 from domain.clock import Clock
 from domain.errors import RefusedError
+from domain.flapping import FlappingBounds
 from ingest.broker import Connected, Protocol, SubscriberOptions
 from ingest.catalogue import load_formats
 from ingest.membership import Membership, alone
 from ingest.mqtt import Subscriber
 from ingest.normalise import TimeBounds
 from ingest.router import Router
+from service.calming import Calming
 from service.cases import Cases
 from service.chores import Chores
 from service.contract import tell_broken_contract
@@ -155,7 +157,8 @@ async def wire(
     mine = membership or alone(settings.client_id, formats)
     session = Session(mine, pool, clock, settings.ingest_folder, draining=draining)
     mine = await session.register()
-    cases = Cases(settings.zone)
+    flapping = FlappingBounds(settings.flapping_openings, timedelta(seconds=settings.flapping_look_back_s))
+    cases = Cases(settings.zone, flapping=flapping)
     await cases.start(pool, [rule for kind in (*kinds.values(), OWN_KIND) for rule in kind.rules], clock.now())
     gap = HEARTBEAT_GAP * settings.clock_speed
     parts = FlowParts(
@@ -188,6 +191,7 @@ async def wire(
             Redriver(parts, flow),
             Silencing(pool),
             Unmuting(pool, known, cases),
+            Calming(pool, cases),
             timedelta(days=settings.quarantine_keep_days),
         ),
         pool,

@@ -11,6 +11,7 @@ from pydantic import Field, SecretStr, ValidationError, field_validator, model_v
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from domain.clock import Clock
+from domain.flapping import FlappingBounds
 from domain.scenario_time import read_scenario_time
 from ingest.tls import TlsFiles
 from service.clock import AnchoredClock, SimulatedClock, SystemClock
@@ -76,6 +77,10 @@ class Settings(BaseSettings):
     """A reading older than this is quarantined."""
     late_bound_days: Annotated[float, Field(gt=0)] = 7.0
     """A reading that comes later than this is stored, and changes nothing that was decided."""
+    flapping_openings: Annotated[int, Field(ge=2, le=1_000)] = FlappingBounds().openings
+    """An alert that opens so often within the look-back flaps: it is announced once, and keeps its ticket."""
+    flapping_look_back_s: Annotated[float, Field(ge=60, le=604_800)] = FlappingBounds().look_back.total_seconds()
+    """The look-back; without an opening for so long it is calm."""
     quarantine_keep_days: Annotated[float, Field(gt=0, le=36_500)] = 90.0
     """What lies in quarantine loses its bytes after this, and its row after as long again."""
     batch_max_messages: Annotated[int, Field(ge=1, le=20_000)] = 2_000

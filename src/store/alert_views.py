@@ -47,6 +47,7 @@ class AlertRow(NamedTuple):
     owner: str | None
     note: str | None
     simulated: bool
+    flapping: bool
     muted: bytes
     """In JSON: why it asks for no ticket just now."""
     incident: int | None
@@ -64,6 +65,7 @@ class AlertFilter(NamedTuple):
     standing: str | None = None
     acknowledged: bool | None = None
     simulated: bool | None = None
+    flapping: bool | None = None
     muted: bool | None = None
     hidden_by: tuple[str, str] | None = None
     """(reason, source) of a mute that they have, or had."""
@@ -88,7 +90,7 @@ _COLUMNS: Final = """
        d.name, d.kind, d.district, s.name, t.number,
        r.body ->> 'title', r.body ->> 'title_zh', a.revision_id, r.digest,
        a.onset, a.fired_at, a.decided_at, a.cleared_at, a.measure, a.value, a.reading_at,
-       a.acknowledged_at, a.acknowledged_by, a.owner, a.note, a.simulated,
+       a.acknowledged_at, a.acknowledged_by, a.owner, a.note, a.simulated, a.flapping,
        coalesce((SELECT jsonb_agg(jsonb_build_object('reason', m.reason, 'source', m.source, 'since', m.since,
                                                      'until', m.until))
                    FROM alert_mute m WHERE m.alert_id = a.id AND m.ended_at IS NULL), '[]'::jsonb),
@@ -144,6 +146,7 @@ def list_statement(wanted: AlertFilter, *, after: AlertPlace | None, limit: int)
     where.add_given("a.simulated = {}", wanted.simulated)
     where.add_given("a.standing = {}", wanted.standing)
     where.add_given("a.incident_id = {}", wanted.incident)
+    where.add_given("a.flapping = {}", wanted.flapping)
     if wanted.muted is not None:
         where.add(_MUTED if wanted.muted else f"NOT {_MUTED}")
     if wanted.hidden_by is not None:

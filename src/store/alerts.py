@@ -45,14 +45,14 @@ ON CONFLICT (device_id, rule, onset) DO UPDATE SET
     reading_at = CASE WHEN excluded.state = 'firing' THEN excluded.reading_at ELSE a.reading_at END,
     reading_digest = CASE WHEN excluded.state = 'firing' THEN excluded.reading_digest ELSE a.reading_digest END,
     changed = pg_current_xact_id()
-RETURNING a.device_id, a.rule, a.onset, a.id, a.ticket_id
+RETURNING a.device_id, a.rule, a.onset, a.id, a.ticket_id, a.flapping
 """
 
 _CLEAR: Final = """
 UPDATE alert AS a SET state = 'cleared', cleared_at = n.cleared_at, changed = pg_current_xact_id()
 FROM unnest($1::bigint[], $2::text[], $3::timestamptz[], $4::timestamptz[]) AS n(device_id, rule, onset, cleared_at)
 WHERE a.device_id = n.device_id AND a.rule = n.rule AND a.onset = n.onset
-RETURNING a.device_id, a.rule, a.onset, a.id, a.ticket_id
+RETURNING a.device_id, a.rule, a.onset, a.id, a.ticket_id, a.flapping
 """
 
 _STEP_COLUMNS: Final = (
@@ -86,6 +86,8 @@ class SavedAlert:
 
     id: int
     ticket_id: int | None
+    flapping: bool = False
+    """One of those that open again and again."""
 
 
 async def save_alerts(
@@ -118,7 +120,7 @@ async def save_alerts(
         [one.retrospective for one in setting],
     )
     await _append_steps(connection, changes, decided_at)
-    return {(row[0], row[1], row[2]): SavedAlert(row[3], row[4]) for row in rows}
+    return {(row[0], row[1], row[2]): SavedAlert(row[3], row[4], row[5]) for row in rows}
 
 
 async def clear_alerts(
@@ -134,7 +136,7 @@ async def clear_alerts(
         [change.cleared_at for change in changes],
     )
     await _append_steps(connection, changes, decided_at)
-    return {(row[0], row[1], row[2]): SavedAlert(row[3], row[4]) for row in rows}
+    return {(row[0], row[1], row[2]): SavedAlert(row[3], row[4], row[5]) for row in rows}
 
 
 async def _append_steps(connection: Executor, changes: Sequence[AlertChange], decided_at: datetime) -> None:

@@ -11,30 +11,37 @@ from typing import Final, NamedTuple
 from domain.mute import Mute, MuteReason
 from store.connection import Executor
 
-_FITS: Final = """
-alert AS a
+_ALERTS: Final = """
+SELECT a.id, a.rule, a.fired_at, a.state, a.device_id, d.kind AS device_kind, d.model, x.id AS asset_id, x.owner,
+       x.unit_grid AS grid, x.circuit, x.site, coalesce((r.body ->> 'hushed_at_work')::boolean, false) AS hushed_at_work
+FROM alert AS a
 JOIN device AS d ON d.id = a.device_id
 JOIN rule_revision AS r ON r.id = a.revision_id
 LEFT JOIN fitting AS f ON f.device_id = d.id AND f.fitted_until IS NULL
 LEFT JOIN asset AS x ON x.id = f.asset_id
-JOIN {silence} AS s
-    ON (s.device_id IS NULL OR s.device_id = a.device_id) AND (s.asset_id IS NULL OR s.asset_id = x.id)
-    AND (s.model IS NULL OR s.model = d.model) AND (s.owner IS NULL OR s.owner = x.owner)
-    AND (s.grid IS NULL OR s.grid = x.unit_grid) AND (s.circuit IS NULL OR s.circuit = x.circuit)
-    AND (s.site IS NULL OR s.site = x.site) AND (s.device_kind IS NULL OR s.device_kind = d.kind)
-    AND (s.rule IS NULL OR s.rule = a.rule)
-    AND (s.sort = 'silence' OR s.rule IS NOT NULL OR coalesce((r.body ->> 'hushed_at_work')::boolean, false))
+"""
+"""Alerts with all that a silence may name."""
+
+_FITS: Final = """
+(s.device_id IS NULL OR s.device_id = a.device_id) AND (s.asset_id IS NULL OR s.asset_id = a.asset_id)
+AND (s.model IS NULL OR s.model = a.model) AND (s.owner IS NULL OR s.owner = a.owner)
+AND (s.grid IS NULL OR s.grid = a.grid) AND (s.circuit IS NULL OR s.circuit = a.circuit)
+AND (s.site IS NULL OR s.site = a.site) AND (s.device_kind IS NULL OR s.device_kind = a.device_kind)
+AND (s.rule IS NULL OR s.rule = a.rule) AND (s.sort = 'silence' OR s.rule IS NOT NULL OR a.hushed_at_work)
 """
 
 _HUSH: Final = f"""
 WITH live AS MATERIALIZED (
     SELECT s.*, least(s.ends_at, s.ended_at) AS over_at FROM silence AS s
     WHERE s.ends_at > $3 AND (s.ended_at IS NULL OR s.ended_at > $3) AND s.starts_at <= $4
+), concerned AS MATERIALIZED (
+    -- Looked up once for all silences, and not at all if there is none.
+    {_ALERTS} WHERE a.id = ANY($2::bigint[]) AND EXISTS (SELECT FROM live)
 ), put AS (
     INSERT INTO alert_mute AS m (alert_id, reason, source, since, until)
     SELECT a.id, s.sort, s.id::text, $4, s.over_at
-    FROM {_FITS.format(silence="live")}
-    WHERE a.id = ANY($2::bigint[]) AND ($4 < s.over_at OR (s.starts_at <= a.fired_at AND a.fired_at < s.over_at))
+    FROM concerned AS a JOIN live AS s ON {_FITS}
+    WHERE $4 < s.over_at OR (s.starts_at <= a.fired_at AND a.fired_at < s.over_at)
     ORDER BY 1, 2, 3
     -- One that is over mutes an alert no second time.
     ON CONFLICT (alert_id, reason, source) DO UPDATE SET since = $4, until = excluded.until, ended_at = NULL
@@ -54,8 +61,8 @@ ORDER BY sweep_due LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED
 """
 
 _UNHUSHED: Final = f"""
-SELECT a.id FROM {_FITS.format(silence="silence")}
-WHERE s.id = $1 AND a.state = 'firing' AND NOT EXISTS (
+SELECT a.id FROM silence AS s JOIN ({_ALERTS} WHERE a.state = 'firing') AS a ON {_FITS}
+WHERE s.id = $1 AND NOT EXISTS (
     SELECT FROM alert_mute AS m
     WHERE m.alert_id = a.id AND m.source = s.id::text AND m.reason = s.sort AND m.ended_at IS NULL
         AND m.until = s.ends_at

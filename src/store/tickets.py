@@ -99,14 +99,15 @@ _CHANGE: Final = """
 UPDATE ticket AS t
 SET firing = c.firing, alerts = c.alerts, review = c.review,
     severity = least(t.severity, n.severity), touched_at = $3, changed = pg_current_xact_id(),
-    -- One that waits for a person does not resolve by itself.
-    state = CASE WHEN c.firing = 0 AND NOT c.review THEN 'resolved' ELSE t.state END,
-    resolved_at = CASE WHEN c.firing = 0 AND NOT c.review THEN $3 ELSE t.resolved_at END
+    -- One that waits for a person does not resolve by itself, nor one whose alerts will open again at any moment.
+    state = CASE WHEN c.firing = 0 AND NOT c.review AND NOT c.flaps THEN 'resolved' ELSE t.state END,
+    resolved_at = CASE WHEN c.firing = 0 AND NOT c.review AND NOT c.flaps THEN $3 ELSE t.resolved_at END
 FROM unnest($1::bigint[], $2::smallint[]) AS n(id, severity)
 CROSS JOIN LATERAL (
     -- Counted anew, under the ticket's lock: what joined, cleared, or was contradicted needs no sum to be kept right.
     SELECT count(*) AS alerts, count(*) FILTER (WHERE a.state = 'firing') AS firing,
-           count(*) > 0 AND bool_and(a.standing = 'contradicted') AS review
+           count(*) > 0 AND bool_and(a.standing = 'contradicted') AS review,
+           coalesce(bool_or(a.flapping), false) AS flaps
     FROM alert AS a WHERE a.ticket_id = n.id
 ) AS c
 WHERE t.id = n.id AND t.state = 'open'

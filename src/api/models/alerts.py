@@ -44,6 +44,7 @@ _EXAMPLE: Final[JsonDict] = {
     "owner": None,
     "note": None,
     "simulated": False,
+    "flapping": False,
     "muted": [],
     "incident": None,
 }
@@ -93,6 +94,7 @@ class Alert(BaseModel):
     owner: str | None = Field(description="Who looks after it.")
     note: str | None
     simulated: bool
+    flapping: bool = Field(description="Opens and clears again and again (抖动), and is not calm yet.")
     muted: list[Muted] = Field(description="Why it asks for no ticket just now; empty: it is not muted.")
     incident: int | None = Field(description="The incident that it belongs to, or belonged to last.")
 

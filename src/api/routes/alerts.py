@@ -59,6 +59,7 @@ async def alerts(
     standing: Standing | None = None,
     acknowledged: bool | None = None,  # noqa: FBT001  # a query parameter
     simulated: bool | None = None,  # noqa: FBT001  # a query parameter
+    flapping: bool | None = None,  # noqa: FBT001  # a query parameter
     muted: bool | None = None,  # noqa: FBT001  # a query parameter
     incident: Annotated[int | None, Query(ge=1, le=MAX_ID)] = None,
     changed_since: ChangedSince = None,
@@ -88,6 +89,7 @@ async def alerts(
         standing=standing,
         acknowledged=acknowledged,
         simulated=simulated,
+        flapping=flapping,
         muted=muted,
         incident=incident,
         changed_from=since.transaction,

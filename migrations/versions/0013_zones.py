@@ -2,8 +2,8 @@
 
 from store.migrate import run_sql
 
-revision = "0012"
-down_revision = "0011"
+revision = "0013"
+down_revision = "0012"
 
 _ZONES = """
 CREATE TABLE zone (
