@@ -8,6 +8,7 @@ import typer
 
 from domain.errors import InvalidInputError
 from rules.story import Story, differences, play
+from service.backtest_command import backtest
 from service.rule_file import read_rule_files
 from service.story_file import read_stories
 from service.story_picture import draw
@@ -20,6 +21,7 @@ _MISMATCH: Final = 1
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
+    _rules.command("backtest")(backtest)
     app.add_typer(_rules, name="rules")
 
 
