@@ -14,6 +14,7 @@ from api.registration import Vocabulary
 from api.routes import (
     alerts,
     assets,
+    backtests,
     check_ins,
     clocks,
     device_rules,
@@ -55,6 +56,7 @@ _ROUTERS: Final = (
     check_ins.router,
     kinds.router,
     rule_overrides.router,
+    backtests.router,
     diagnosis.router,
     redrive.router,
     ledger.router,

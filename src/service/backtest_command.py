@@ -1,8 +1,9 @@
 """``streetwarden rules backtest``: try candidate rules, or those in force, on what was stored."""
 
+import os
 import time
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -16,9 +17,11 @@ from domain.errors import InvalidInputError
 from service.backtest import Outcome, Wanted, run_backtest
 from service.backtest import Progress as Told
 from service.backtest_figures import figures_of
+from service.backtest_jobs import work_off
 from service.backtest_report import page_of, print_figures
 from service.children import describe_os_error
 from service.kinds_in_force import kinds_in_force
+from service.logs import set_up_logs
 from service.on_database import on_database
 from service.rule_file import read_rules
 from service.settings import Settings, load_settings
@@ -28,6 +31,8 @@ _INTERRUPTED: Final = 130
 _PATIENCE_S: Final = 900.0
 """A day of a large city's readings takes its time."""
 _SHOW_EVERY_S: Final = 0.1
+_NICE: Final = 10
+"""Messages and requests come first."""
 _WEEK: Final = timedelta(days=7)
 
 
@@ -65,6 +70,15 @@ def backtest(
         raise typer.Exit(_INTERRUPTED) from None
     figures = figures_of(outcome, settings.zone, short, time.perf_counter() - began)
     _show(figures, html, as_json=as_json)
+
+
+def work_off_backtests() -> None:
+    """Do the backtests that were asked for over HTTP, and end."""
+    settings = load_settings()
+    set_up_logs(settings, program="backtest")
+    with suppress(OSError):
+        os.nice(_NICE)
+    on_database(settings, "backtests", lambda pool: work_off(settings, pool), longest_statement_s=_PATIENCE_S)
 
 
 def _run(settings: Settings, wanted: Wanted, now: datetime, told: Told) -> Outcome:

@@ -8,7 +8,8 @@ import typer
 
 from domain.errors import InvalidInputError
 from rules.story import Story, differences, play
-from service.backtest_command import backtest
+from service.backtest_command import backtest, work_off_backtests
+from service.backtest_jobs import COMMAND
 from service.rule_file import read_rule_files
 from service.story_file import read_stories
 from service.story_picture import draw
@@ -22,6 +23,7 @@ _MISMATCH: Final = 1
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     _rules.command("backtest")(backtest)
+    _rules.command(COMMAND, hidden=True)(work_off_backtests)
     app.add_typer(_rules, name="rules")
 
 
