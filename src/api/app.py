@@ -14,6 +14,7 @@ from api.registration import Vocabulary
 from api.routes import (
     alerts,
     assets,
+    backtests,
     check_ins,
     clocks,
     device_rules,
@@ -59,6 +60,7 @@ _ROUTERS: Final = (
     kinds.router,
     rules.router,
     rule_overrides.router,
+    backtests.router,
     diagnosis.router,
     redrive.router,
     ledger.router,

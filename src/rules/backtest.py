@@ -13,14 +13,14 @@ from math import inf, isnan
 from operator import sub
 from typing import NamedTuple
 
-from domain.alert import Severity, Transition
+from domain.alert import Severity, Step, Transition
 from domain.alert_change import AlertChange, fold
 from domain.coverage import Coverage
 from domain.instants import from_micros, to_micros
 from domain.reading import DEVICE, MeasureValue, Reading
 from rules.engine import Hearing, elapse_holds, hear, judge, tick
 from rules.plan import Plan
-from rules.tracks import Tracks
+from rules.tracks import LevelTrack, RuleTrack, SilenceTrack, Tracks
 
 _UNHEARD = Hearing(None, None)
 """Silence is judged apart, in the order in which readings were received."""
@@ -51,6 +51,22 @@ class Columns(NamedTuple):
         return Reading(self.device_id, at, received, values, dict(flags) if flags else {}, 0, b"", None, None)
 
 
+class Standing(NamedTuple):
+    """An alert that fires when the time begins."""
+
+    device_id: int
+    rule: str
+    onset: datetime
+    fired_at: datetime
+    severity: Severity
+
+
+def _opening(standing: Standing) -> Transition:
+    """Told again: its ticket stands, and others may join it."""
+    device_id, rule, onset, fired_at, severity = standing
+    return Transition(device_id, rule, onset, fired_at, Step.OPENED, severity, None, None, None)
+
+
 @dataclass(slots=True)
 class Course:
     """One device on its way through the time, judged by one plan."""
@@ -59,8 +75,22 @@ class Course:
     plan: Plan
     """Of rules on measures; those on silence are :class:`Silences`'."""
     booleans: frozenset[str]
-    steps: list[Transition] = field(default_factory=list[Transition])
+    steps: list[Transition]
+    """Where it adds what happens; may be shared."""
     _tracks: Tracks = field(default_factory=Tracks)
+
+    def stand(self, standing: Standing) -> None:
+        """Begin with an alert that fires already: it goes on, or clears, and is not found anew."""
+        watch = self.plan.by_key.get(standing.rule)
+        if watch is None:
+            return
+        onset, fired = to_micros(standing.onset), to_micros(standing.fired_at)
+        levels = [
+            LevelTrack(onset, fired, fired) if severity >= standing.severity else None for severity in watch.severities
+        ]
+        if any(levels):
+            self._tracks.rules[standing.rule] = RuleTrack(levels=levels, onset=onset)
+            self.steps.append(_opening(standing))
 
     def take(self, columns: Columns) -> None:
         """Judge the next readings of the device."""
@@ -110,10 +140,17 @@ class Silences:
     """Of rules on silence."""
     heard: Sequence[Coverage]
     """The stretches in which it could be heard, in order."""
-    steps: list[Transition] = field(default_factory=list[Transition])
+    steps: list[Transition]
+    """Where it adds what happens; may be shared."""
     _tracks: Tracks = field(default_factory=Tracks)
     _last: int | None = None
     _ahead: list[int] = field(default_factory=list[int])
+
+    def stand(self, standing: Standing) -> None:
+        """Begin with a silence that fires already."""
+        if any(silence.key == standing.rule for silence in self.plan.silences):
+            self._tracks.silences[standing.rule] = SilenceTrack(to_micros(standing.onset))
+            self.steps.append(_opening(standing))
 
     def take(self, received: Iterable[int], until: datetime) -> None:
         """Take the receipts of readings of the next time, which ends at ``until``.

@@ -115,7 +115,7 @@ def judged_one_by_one(plan: Plan, told: Sequence[Told], until: int) -> list[Tran
 @given(told=READINGS, rules=st.sampled_from(sorted(SETS)), cut=st.integers(0, 60), until=st.integers(2000, 3000))
 def test_passing_over_changes_nothing(told: list[Told], rules: str, cut: int, until: int) -> None:
     plan = plan_of(SETS[rules])
-    course = Course(7, plan, BOOLEANS)
+    course = Course(7, plan, BOOLEANS, [])
     for chunk in (told[:cut], told[cut:]):
         if chunk:
             course.take(columns(chunk))
@@ -137,7 +137,7 @@ def test_silences_are_those_of_a_clock_that_looks_all_the_time(
     end = START + timedelta(seconds=4000)
     began = START + timedelta(seconds=outage[0])
     heard = list(stretches([(began, began + timedelta(seconds=outage[1]))], end, START))
-    silences = Silences(7, plan, heard)
+    silences = Silences(7, plan, heard, [])
     for first in range(0, 4000, day):
         chunk = columns([one for one in told if first <= one.at < first + day])
         silences.take(chunk.received, START + timedelta(seconds=first + day))

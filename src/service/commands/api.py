@@ -13,6 +13,7 @@ from api.app import create_app
 from api.parts import ApiSettings
 from domain.errors import RefusedError
 from ingest.normalise import TimeBounds
+from service.backtest_jobs import follow_backtests
 from service.embedded.nats import is_loopback
 from service.logs import set_up_logs
 from service.neighbours import database_url
@@ -82,7 +83,12 @@ async def _serve_until_signal(settings: Settings, pool: Pool) -> None:
     # as asked and not as killed.
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop)
-    await server.serve()
+    backtests = asyncio.create_task(follow_backtests(settings, pool))
+    try:
+        await server.serve()
+    finally:
+        backtests.cancel()
+        await asyncio.gather(backtests, return_exceptions=True)
 
 
 async def _require_credentials(settings: Settings, pool: Pool) -> None:

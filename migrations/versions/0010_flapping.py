@@ -2,8 +2,8 @@
 
 from store.migrate import run_sql
 
-revision = "0012"
-down_revision = "0006"
+revision = "0010"
+down_revision = "0009"
 
 _FLAPPING = """
 CREATE TABLE flapping (

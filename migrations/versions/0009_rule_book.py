@@ -2,8 +2,8 @@
 
 from store.migrate import run_sql
 
-revision = "0006"
-down_revision = "0011"
+revision = "0009"
+down_revision = "0008"
 
 _BOOK = """
 CREATE TABLE rule (

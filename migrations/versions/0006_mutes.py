@@ -2,7 +2,7 @@
 
 from store.migrate import run_sql
 
-revision = "0007"
+revision = "0006"
 down_revision = "0005"
 
 _MUTES = """

@@ -2,8 +2,8 @@
 
 from store.migrate import run_sql
 
-revision = "0008"
-down_revision = "0007"
+revision = "0007"
+down_revision = "0006"
 
 _INCIDENTS = """
 CREATE SEQUENCE incident_id AS bigint;

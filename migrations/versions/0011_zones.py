@@ -2,8 +2,8 @@
 
 from store.migrate import run_sql
 
-revision = "0013"
-down_revision = "0012"
+revision = "0011"
+down_revision = "0010"
 
 _ZONES = """
 CREATE TABLE zone (

@@ -2,8 +2,8 @@
 
 from store.migrate import run_sql
 
-revision = "0011"
-down_revision = "0008"
+revision = "0008"
+down_revision = "0007"
 
 _SILENCES = """
 CREATE TABLE silence (
