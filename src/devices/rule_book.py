@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, Final, cast, get_type_hints
 
+from devices.catalogue import load_group_rules
 from devices.kind import DeviceKind
 from rules.catalogue import load_rule_kinds
 from rules.parameters import (
@@ -21,8 +22,8 @@ from rules.rule import Condition, Level, Rule
 
 RULE_KEY: Final = re.compile(r"[a-z][a-z0-9_]{0,39}\.[a-z][a-z0-9_]{0,59}")
 _CASE_CLASS: Final = re.compile(r"(?:E?\d{2,4}-\d{1,2}|M-[a-z_]{1,40})")
-_NOT_OF_ONE: Final = frozenset({"reported", "group"})
-"""Rule kinds that no device's readings decide: what the service reports of itself, and rules over several devices."""
+_OF_OURSELVES: Final = "reported"
+"""The rule kind of what the service reports of itself, on its own device."""
 
 _HINTS: Final = get_type_hints(Rule)
 _OF_RULE: Final[Mapping[str, Any]] = {each.name: _HINTS[each.name] for each in fields(Rule)}
@@ -66,10 +67,16 @@ def read_rule(data: object, kinds: Mapping[str, DeviceKind]) -> BookRule:
     if not isinstance(data, Mapping):
         raise WrongParametersError([Objection((), "a mapping of names to values", data)])
     given = cast("Mapping[str, object]", data)
-    rule_kinds = {name: kind for name, kind in load_rule_kinds().items() if name not in _NOT_OF_ONE}
+    over_several = load_group_rules()
+    elsewhere = {_OF_OURSELVES, *(rule.condition.kind for rule in over_several.values())}
+    rule_kinds = {name: kind for name, kind in load_rule_kinds().items() if name not in elsewhere}
     early = Reading(Vocabulary(rule_kinds, ()))
     early.know_names(given, NAMES, (), "a rule")
     key, kind = _key_and_kind(given, kinds, early)
+    if key in over_several:
+        early.object_to(
+            ("key",), "another one: a rule over several devices has this key, and stands in no rule file", key
+        )
     if key is None or kind is None:
         raise WrongParametersError(early.objections)
     default = next((rule for rule in kind.rules if rule.key == key), None)

@@ -179,6 +179,8 @@ async def test_devices_and_groups_depart_from_a_rule_of_the_book_and_outlive_it(
         group = "/v1/rule-overrides/circuit/C-1/manhole.steep"
         answer = await http.put(group, json={"parameters": {"major": {"hold_s": 5}}, "reason": "short"})
         assert answer.status_code == 200, answer.text
+        silence = {"scope": {"rule": "manhole.steep"}, "ends_at": "2026-11-22T12:00:00Z", "reason": "on trial"}
+        assert (await http.post("/v1/silences", json=silence)).status_code == 201
         await http.delete(STEEP)
         assert (await http.patch("/v1/devices/mh-1", json={"interval_s": 60})).status_code == 200
         assert (await http.patch("/v1/devices/mh-1", json=own)).status_code == 422
