@@ -31,6 +31,7 @@ from api.routes import (
     silences,
     tickets,
     trace,
+    zones,
 )
 from api.security import KeyRing
 from devices.catalogue import load_kinds
@@ -63,6 +64,7 @@ _ROUTERS: Final = (
     redrive.router,
     ledger.router,
     trace.router,
+    zones.router,
     keys.router,
 )
 

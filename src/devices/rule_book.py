@@ -21,7 +21,7 @@ from rules.rule import Condition, Level, Rule
 
 RULE_KEY: Final = re.compile(r"[a-z][a-z0-9_]{0,39}\.[a-z][a-z0-9_]{0,59}")
 _CASE_CLASS: Final = re.compile(r"(?:E?\d{2,4}-\d{1,2}|M-[a-z_]{1,40})")
-_NOT_OF_ONE: Final = frozenset({"reported", "group"})
+_NOT_OF_ONE: Final = frozenset({"reported", "group", "balance"})
 """Rule kinds that no device's readings decide: what the service reports of itself, and rules over several devices."""
 
 _HINTS: Final = get_type_hints(Rule)
