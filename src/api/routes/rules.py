@@ -180,7 +180,7 @@ def _require_match(if_match: str | None, key: str, writing: BookWriting, parts: 
 
 
 async def _detail(parts: Parts, key: str, response: Response) -> RuleDetail:
-    default = default_of(key, parts.kinds)
+    default = default_of(key, parts.kinds) or _of_groups(key)
     row = await find_in_book(parts.pool, key)
     if row is not None:
         shown = Shown(_read(orjson.loads(row.document), parts), row)
@@ -216,6 +216,12 @@ def _told(shown: Shown, known: Revisions) -> dict[str, Any]:
         "since": None if seen is None else seen.created_at,
         "body": one.as_data(),
     }
+
+
+def _of_groups(key: str) -> BookRule | None:
+    """The rule over several devices with this key; none of them stands in the book."""
+    rule = load_group_rules().get(key)
+    return None if rule is None else BookRule(rule, GROUP)
 
 
 def _by_form(rows: list[RevisionRow]) -> Revisions:
