@@ -32,6 +32,7 @@ from api.routes import (
     silences,
     tickets,
     trace,
+    zones,
 )
 from api.security import KeyRing
 from devices.catalogue import load_kinds
@@ -65,6 +66,7 @@ _ROUTERS: Final = (
     redrive.router,
     ledger.router,
     trace.router,
+    zones.router,
     keys.router,
 )
 

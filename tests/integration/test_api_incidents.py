@@ -78,6 +78,9 @@ async def test_group_rules_stand_among_the_rules_in_force(pool: Any) -> None:
     await coordinated(pool)
     async with client(pool, Role.VIEWER) as http:
         rules = {item["key"]: item for item in (await http.get("/v1/rules")).json()["items"]}
+        one = (await http.get("/v1/rules/streetlight.circuit_dark")).raise_for_status().json()
     dark = rules["streetlight.circuit_dark"]
     assert (dark["kind"], dark["body"]["kind"], dark["body"]["condition"]["by"]) == ("group", "group", "circuit")
     assert dark["revision"] is not None
+    assert {key: one[key] for key in dark} == dark
+    assert rules["gas_meter.zone_loss"]["body"]["kind"] == "balance"

@@ -35,7 +35,7 @@ class RuleInForce(BaseModel):
     """A rule as it stands now."""
 
     key: str = Field(examples=["manhole.tilt"])
-    kind: str = Field(description="Of device.", examples=["manhole"])
+    kind: str = Field(description="Of device; `group` for a rule over several.", examples=["manhole"])
     enabled: bool = Field(description="False: switched off; it judges nothing, nor does a default with its key.")
     shadow: bool = Field(description="On trial (试运行): judged and counted, and nothing of it is shown.")
     source: Source = Field(description="Where it comes from: with the service, or who wrote it last.")

@@ -27,6 +27,7 @@ from api.problems import documented
 from api.registration import Objection, RegistrationError
 from api.rule_desk import Shown, default_of, digest_of, entry_of, every_rule
 from api.security import Caller, Reader, Registrar
+from devices.catalogue import load_group_rules
 from devices.own_kind import OWN_KIND
 from devices.rule_book import BookRule, read_rule
 from domain.errors import ChangedMeanwhileError, ConflictError, NotFoundError
@@ -36,6 +37,9 @@ from store.rule_book import Author, BookWriting, document_of_revision, find_in_b
 from store.shadow_alerts import count_shadow_alerts, list_shadow_alerts
 
 router: Final = APIRouter(prefix="/v1/rules", tags=["rules"])
+
+GROUP: Final = "group"
+"""Stands where other rules have their device kind."""
 
 Revisions = Mapping[tuple[str, str], RevisionRow]
 Digest = Annotated[str, Path(pattern=r"^[0-9a-f]{16}$")]
@@ -55,6 +59,7 @@ async def rules(parts: PartsOf, _: Reader) -> RulesInForce:
     shown = [
         *await every_rule(parts.pool, parts.kinds),
         *(Shown(BookRule(r, OWN_KIND.key), None) for r in OWN_KIND.rules),
+        *(Shown(BookRule(r, GROUP), None) for r in load_group_rules().values()),
     ]
     refused = [RefusedRuleFile.of(row) for row in await refused_files(parts.pool)]
     return RulesInForce(items=[RuleInForce(**_told(one, known)) for one in shown], refused_files=refused)
@@ -175,7 +180,7 @@ def _require_match(if_match: str | None, key: str, writing: BookWriting, parts: 
 
 
 async def _detail(parts: Parts, key: str, response: Response) -> RuleDetail:
-    default = default_of(key, parts.kinds)
+    default = default_of(key, parts.kinds) or _of_groups(key)
     row = await find_in_book(parts.pool, key)
     if row is not None:
         shown = Shown(_read(orjson.loads(row.document), parts), row)
@@ -211,6 +216,12 @@ def _told(shown: Shown, known: Revisions) -> dict[str, Any]:
         "since": None if seen is None else seen.created_at,
         "body": one.as_data(),
     }
+
+
+def _of_groups(key: str) -> BookRule | None:
+    """The rule over several devices with this key; none of them stands in the book."""
+    rule = load_group_rules().get(key)
+    return None if rule is None else BookRule(rule, GROUP)
 
 
 def _by_form(rows: list[RevisionRow]) -> Revisions:
