@@ -29,7 +29,7 @@ SCHEDULE = "/v1/lighting-schedules/{}"
 
 
 async def lamps(pool: asyncpg.Pool, *names: str, **asset: Any) -> None:
-    where = {"longitude": 107.507, "latitude": 31.196, **asset}
+    where: dict[str, Any] = {"longitude": 107.507, "latitude": 31.196, **asset}
     assets = [AssetEntry(name=f"A-{name}", kind="streetlight", district="511703", **where) for name in names]
     devices = [DeviceEntry(name=name, kind="streetlight", district="511703", asset=f"A-{name}") for name in names]
     assert isinstance(await save(pool, assets, devices, EVENING), Saved)
@@ -228,9 +228,13 @@ async def test_it_is_explained_why_a_lamp_is_not_judged_and_by_which_schedule_it
 
 async def test_an_asset_that_is_moved_is_told_to_the_workers(pool: asyncpg.Pool) -> None:
     await lamps(pool, "ld-1")
-    heard: list[str] = []
+    heard: list[object] = []
     async with pool.acquire() as listening, pool.acquire() as writing:
-        await listening.add_listener("streetwarden_registry", lambda *told: heard.append(str(told[3])))
+
+        def hear(*told: object) -> None:
+            heard.append(told)
+
+        await listening.add_listener("streetwarden_registry", hear)
         for longitude, count in ((107.507, 0), (108.0, 1)):
             await writing.execute("UPDATE asset SET longitude = $1", longitude)
             await listening.execute("SELECT 1")
