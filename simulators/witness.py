@@ -108,7 +108,7 @@ class _Told:
         """Go through the rules of the device's kind."""
         sensor, entry = self._sensor, self._entry
         raises = set(entry.raises)
-        allows = {rule.format(kind=sensor.kind.key) for rule in entry.allows}
+        allows = {rule.format(kind=sensor.kind.key) for rule in (*entry.allows, *entry.scheduled)}
         for rule in sensor.kind.rules:
             if rule.condition.silence_intervals is not None:
                 self._look_for_silence(rule, expected=rule.key in raises, allowed=rule.key in allows)

@@ -39,5 +39,6 @@ def faults() -> None:
             table.add_section()
         entry = line.entry
         wanted = "" if entry.needs is None else f"(needs a rule of the kind {entry.needs})"
-        table.add_row(name, f"{entry.title} {entry.title_zh}", "\n".join(entry.raises) or wanted or "nothing")
+        told = [*entry.raises, *(f"{rule} (under a lighting schedule)" for rule in entry.scheduled)]
+        table.add_row(name, f"{entry.title} {entry.title_zh}", "\n".join(told) or wanted or "nothing")
     Console().print(table)

@@ -29,6 +29,8 @@ class FaultEntry:
     """Rules that exist and must fire, if the fault lasts long enough to be seen."""
     allows: tuple[str, ...] = ()
     """Rules that may fire; ``{kind}`` stands for the device's kind."""
+    scheduled: tuple[str, ...] = ()
+    """Rules that fire where a lighting schedule is in force. A run sets none: nobody is praised or blamed for them."""
     forbids: Mapping[str, str] = field(default_factory=dict[str, str])
     """Rule → one sentence why it must not fire; ``*``: every rule of the kind that is not named otherwise."""
     needs: str | None = None
@@ -57,6 +59,7 @@ def of_kind(
     lasts_s: tuple[float, float] = (2 * HOUR_S, 8 * HOUR_S),
     clears: bool = False,
     allows: tuple[str, ...] = (),
+    scheduled: tuple[str, ...] = (),
     note: str = "",
 ) -> FaultEntry:
     """The line of a fault that the device kind itself describes: its values and the rules that must fire."""
@@ -70,6 +73,7 @@ def of_kind(
         lasts_s=lasts_s,
         clears=clears,
         allows=allows,
+        scheduled=scheduled,
         note=note,
     )
 

@@ -55,6 +55,9 @@ class Device:
     """回路."""
     site: str | None = None
     """场所."""
+    longitude: float | None = None
+    """Degrees, WGS-84."""
+    latitude: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

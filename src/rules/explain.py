@@ -142,6 +142,8 @@ class RuleNow:
     silence: SilenceNow | None
     memory: Memory
     """What a rule over several readings keeps of those before."""
+    unjudged: str | None = None
+    """Why it cannot judge where the device stands; ``None``: it can."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

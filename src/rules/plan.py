@@ -8,6 +8,7 @@ from math import inf
 from domain.alert import Severity
 from domain.instants import seconds_to_micros
 from rules.rule import Condition, Lapsing, Reach, Remembering, Rule
+from rules.surroundings import Surroundings, put_in_place
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,13 +68,14 @@ def make_plan(
     interval_s: float,
     validity_factor: float,
     overrides: Mapping[str, Mapping[str, object]],
+    surroundings: Surroundings | None = None,
 ) -> Plan:
-    """Apply a device's overrides to the rules of its kind and sort them by what wakes them.
+    """Apply a device's overrides to the rules of its kind, put them in its place, and sort them by what wakes them.
 
     Raises:
         RuleOverrideError: an override does not fit its rule.
     """
-    applied = [_apply(rule, overrides.get(rule.slot)) for rule in rules]
+    applied = [put_in_place(_apply(rule, overrides.get(rule.slot)), surroundings) for rule in rules]
     # What concerns neither a measure nor silence is decided by whoever reports it.
     validity_s = validity_factor * interval_s
     watches = [_watch(rule, validity_s) for rule in applied if rule.condition.measures]

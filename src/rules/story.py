@@ -13,6 +13,7 @@ from domain.instants import EPOCH
 from domain.reading import MeasureValue, Reading
 from rules.engine import Hearing, judge, next_hold_due, next_silence_due, tick
 from rules.plan import Plan
+from rules.surroundings import Surroundings
 from rules.tracks import Tracks
 
 STEPS: Final = (Step.OPENED, Step.ROSE, Step.FELL, Step.CLEARED)
@@ -69,6 +70,10 @@ class Story:
     until: timedelta
     """Up to when the clock runs and the device could be heard."""
     expect: Sequence[Happening]
+    begins: datetime = EPOCH
+    """The moment from which its times count: what the sun says depends on it."""
+    surroundings: Surroundings | None = None
+    """Where the device stands; the plan's rules are put there already."""
 
 
 def play(story: Story) -> list[Happening]:
@@ -81,18 +86,22 @@ def transitions(story: Story) -> list[Transition]:
 
     Times are those of a story that began with :data:`~domain.instants.EPOCH`.
     """
-    tracks = Tracks()
-    heard = Hearing(None, None)
+    tracks, begins = Tracks(), story.begins
+    heard = Hearing(None, Coverage(begins, begins))
     steps: list[Transition] = []
     for number, one in enumerate(story.inputs):
-        now = EPOCH + one.at
+        now = begins + one.at
         # What comes in at one moment is heard before the clock is asked.
         steps += _elapse(story.plan, tracks, heard, now - timedelta.resolution)
         reading = Reading(0, now, now, dict(one.values), dict(one.flags), number, b"", None, None)
-        steps += judge(story.plan, tracks, reading, heard._replace(coverage=Coverage(EPOCH, now)))
-        heard = Hearing(now, None)
-    steps += _elapse(story.plan, tracks, heard, EPOCH + story.until)
-    return [step for step in steps if story.rule in {None, step.rule}]
+        heard = heard._replace(coverage=Coverage(begins, now))
+        steps += judge(story.plan, tracks, reading, heard)
+        heard = heard._replace(heard_at=now)
+    steps += _elapse(story.plan, tracks, heard, begins + story.until)
+    shift = begins - EPOCH
+    return [
+        step._replace(onset=step.onset - shift, at=step.at - shift) for step in steps if story.rule in {None, step.rule}
+    ]
 
 
 def differences(expected: Sequence[Happening], happened: Sequence[Happening]) -> list[str]:
@@ -123,7 +132,8 @@ def _elapse(plan: Plan, tracks: Tracks, heard: Hearing, until: datetime) -> list
         due = min((each for each in dues if each is not None), default=None)
         if due is None or due > until:
             return steps
-        steps += tick(plan, tracks, 0, due, heard._replace(coverage=Coverage(EPOCH, due)))
+        since = due if heard.coverage is None else heard.coverage.since
+        steps += tick(plan, tracks, 0, due, heard._replace(coverage=Coverage(since, due)))
 
 
 def _moment_and_rule(one: Happening) -> tuple[timedelta, str]:

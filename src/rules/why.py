@@ -20,6 +20,9 @@ def _of_readings(rule: RuleNow, now: datetime) -> Iterator[str]:
     if not rule.rule.condition.measures:
         yield "No reading decides it: the service itself reports it."
         return
+    if rule.unjudged is not None:
+        yield rule.unjudged
+        return
     firing = [level for level in rule.levels if level.state is Standing.FIRING]
     pending = [level for level in rule.levels if level.state is Standing.PENDING]
     if firing:
@@ -111,8 +114,8 @@ def _was(rule: RuleNow) -> str:
 
 def _named(rule: RuleNow, level: LevelNow) -> str:
     name = level.severity.name.lower()
-    # What is put together of parts is reached when they hold; its own limit says nothing.
-    return name if "parts" in rule.parameters else f"{name}: limit {value_of(level.limit)}"
+    # What is put together of parts, or goes by what is expected, is reached when that is so; its limit says nothing.
+    return name if {"parts", "wrong"} & rule.parameters.keys() else f"{name}: limit {value_of(level.limit)}"
 
 
 def value_of(value: MeasureValue) -> str:

@@ -50,6 +50,8 @@ class Wanted:
     kind: str | None = None
     devices: Sequence[str] | None = None
     """Names; ``None``: all of the kinds that the rules concern."""
+    zone: str = "Asia/Shanghai"
+    """The district's, for rules that go by the time of day."""
 
 
 @dataclass(slots=True)
@@ -120,7 +122,7 @@ async def run_backtest(
         subjects = await subjects_of(pool, kind, wanted.devices)
         if not subjects:
             continue
-        runs = [await _run(pool, side, subjects) for side in sides]
+        runs = [await _run(pool, side, subjects, wanted.zone) for side in sides]
         readings += await _judge_kind(pool, in_force[kind], subjects, runs, (wanted, until, heard), told)
         devices += len(subjects)
     for side in sides:
@@ -188,9 +190,9 @@ class _Run:
         return [plan for plan, _ in self.parted.values() if plan is not None]
 
 
-async def _run(pool: Pool, side: Side, subjects: Sequence[Subject]) -> _Run:
+async def _run(pool: Pool, side: Side, subjects: Sequence[Subject], zone: str) -> _Run:
     run = _Run(side)
-    registry = KnownDevices(side.kinds)
+    registry = KnownDevices(side.kinds, zone)
     ids = [one.device_id for one in subjects]
     async with pool.acquire() as connection:
         for first in range(0, len(ids), _AT_ONCE):

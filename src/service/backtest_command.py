@@ -4,6 +4,7 @@ import os
 import time
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -83,7 +84,8 @@ def work_off_backtests() -> None:
 
 def _run(settings: Settings, wanted: Wanted, now: datetime, told: Told) -> Outcome:
     async def work(pool: Pool) -> Outcome:
-        return await run_backtest(pool, await kinds_in_force(pool), wanted, now, told)
+        there = replace(wanted, zone=settings.district_timezone)
+        return await run_backtest(pool, await kinds_in_force(pool), there, now, told)
 
     return on_database(settings, "rules backtest", work, longest_statement_s=_PATIENCE_S)
 

@@ -7,6 +7,7 @@ The API looks for jobs and starts the process (:func:`follow_backtests`); the pr
 import asyncio
 import time
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final, NoReturn
 
@@ -95,7 +96,8 @@ async def _do(settings: Settings, pool: Pool, job: BacktestRow) -> dict[str, Any
     saying = asyncio.create_task(say())
     try:
         in_force = await kinds_in_force(pool)
-        outcome = await run_backtest(pool, in_force, wanted_of(job.body), settings.clock().now(), told)
+        wanted = replace(wanted_of(job.body), zone=settings.district_timezone)
+        outcome = await run_backtest(pool, in_force, wanted, settings.clock().now(), told)
     finally:
         saying.cancel()
         with suppress(asyncio.CancelledError):

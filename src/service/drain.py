@@ -50,7 +50,7 @@ async def drain(settings: Settings, database_url: str, mqtt_url: str, client_id:
         formats = load_formats()
         # A session with the whole stream keeps its filters to the end: the workers that stay have everything, too.
         membership = leaving_group(client_id, formats) if shared else alone(client_id, formats)
-        known = KnownDevices(load_kinds())
+        known = KnownDevices(load_kinds(), settings.district_timezone)
         ingest = await wire(mine, pool, clock, mqtt_url, known, membership, draining=True)
         await _empty(ingest, clock, tuple(formats))
         await forget_worker(pool, client_id)

@@ -102,7 +102,7 @@ async def run_ingest(
     try:
         await patiently(partial(require_current_schema, pool))
         await patiently(partial(refuse_mixed_time, pool, clock))
-        known = KnownDevices(load_kinds())
+        known = KnownDevices(load_kinds(), settings.district_timezone)
         folder = None if settings.rules_dir is None else RuleFolder(settings.rules_dir, pool, clock)
         if folder is not None:
             await patiently(folder.apply)

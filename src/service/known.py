@@ -6,13 +6,16 @@ from typing import Final
 
 from api.rule_desk import kinds_in_force
 from devices.kind import DeviceKind
+from devices.places import Schedules, goes_by_place, surroundings_of
 from devices.plans import interval_of, plan_of
 from domain.device import Device
 from ingest.normalise import Limits, limits_of
 from rules.layers import GroupOverrides
 from rules.plan import Plan, make_plan
+from rules.surroundings import Surroundings
 from store.connection import Executor
 from store.known_devices import devices_by_alias, devices_by_id
+from store.lighting_schedules import load_schedules
 from store.rule_book import book_version
 from store.rule_overrides import load_group_overrides
 
@@ -38,26 +41,37 @@ class _InForce:
     def __init__(self, version: int, kinds: Mapping[str, DeviceKind]) -> None:
         self.version = version
         self.kinds = kinds
-        self.plans: dict[tuple[str, float, bytes], Plan] = {}
+        self.placed = frozenset(key for key, kind in kinds.items() if goes_by_place(kind))
+        """Kinds of which a rule goes by its surroundings."""
+        self.plans: dict[tuple[str, float, bytes, Surroundings | None], Plan] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class _Around:
+    """What else decides how a device is judged: its groups' overrides and their lighting schedules."""
+
+    groups: GroupOverrides
+    schedules: Schedules
 
 
 class KnownDevices:
     """Finds devices by the names their sources use. Unknown names are asked for again with every batch."""
 
-    def __init__(self, kinds: Mapping[str, DeviceKind]) -> None:
-        """Start empty."""
+    def __init__(self, kinds: Mapping[str, DeviceKind], zone: str = "Asia/Shanghai") -> None:
+        """Start empty; ``zone`` is the district's."""
         self._kinds = kinds
+        self._zone = zone
         self._limits = {key: limits_of(kind) for key, kind in kinds.items()}
         self._in_force: _InForce | None = None
         self._by_alias: dict[tuple[str, str], Known] = {}
-        self._groups: GroupOverrides | None = None
+        self._around: _Around | None = None
         self._epoch = 0
 
     def forget(self) -> None:
         """The registry or the rule book changed: ask again. A batch under way keeps what it was given."""
         self._by_alias.clear()
         self._in_force = None
-        self._groups = None
+        self._around = None
         self._epoch += 1
 
     async def load(self, connection: Executor, aliases: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Known]:
@@ -71,13 +85,13 @@ class KnownDevices:
         missing = [alias for alias in wanted if alias not in batch]
         if missing:
             epoch = self._epoch
-            groups = self._groups or GroupOverrides(await load_group_overrides(connection))
+            around = self._around or await _look_around(connection)
             in_force = self._in_force or await self._read_book(connection)
             rows = await devices_by_alias(connection, missing)
-            found = {alias: self._describe(device, groups, in_force) for alias, device in rows.items()}
+            found = {alias: self._describe(device, around, in_force) for alias, device in rows.items()}
             batch |= found
             if epoch == self._epoch:
-                self._groups, self._in_force = groups, in_force
+                self._around, self._in_force = around, in_force
                 if len(self._by_alias) + len(found) > _REMEMBERED:
                     self._by_alias.clear()
                 self._by_alias |= found
@@ -89,7 +103,7 @@ class KnownDevices:
         It looks at once when the registry changes, and sets the next look by what it finds: nothing remembered will do,
         since it may look before the change was heard of here.
         """
-        groups = GroupOverrides(await load_group_overrides(connection))
+        around = await _look_around(connection)
         in_force = self._in_force
         if in_force is None or in_force.version != await book_version(connection):
             epoch = self._epoch
@@ -97,31 +111,41 @@ class KnownDevices:
             if epoch == self._epoch:
                 self._in_force = in_force
         devices = await devices_by_id(connection, ids)
-        return {key: self._describe(device, groups, in_force) for key, device in devices.items()}
+        return {key: self._describe(device, around, in_force) for key, device in devices.items()}
 
     async def _read_book(self, connection: Executor) -> _InForce:
         # The version first: a book read after it may be newer than it says, and is then read once more for nothing.
         version = await book_version(connection)
         return _InForce(version, await kinds_in_force(connection, self._kinds))
 
-    def _describe(self, device: Device, groups: GroupOverrides, in_force: _InForce) -> Known:
+    def _describe(self, device: Device, around: _Around, in_force: _InForce) -> Known:
         """Put a device together with its kind's limits and its plan."""
         kind = in_force.kinds.get(device.kind)
         if kind is None:
             # A kind whose file was taken away: its readings are held as unknown until it is back.
             return Known(device, {}, make_plan((), interval_s=1.0, validity_factor=1.0, overrides={}))
-        return Known(device, self._limits[kind.key], _plan(kind, device, groups, in_force.plans))
+        surroundings = surroundings_of(device, around.schedules, self._zone) if kind.key in in_force.placed else None
+        return Known(device, self._limits[kind.key], _plan(kind, device, around.groups, surroundings, in_force.plans))
+
+
+async def _look_around(connection: Executor) -> _Around:
+    groups = GroupOverrides(await load_group_overrides(connection))
+    return _Around(groups, Schedules.read(row[:3] for row in await load_schedules(connection)))
 
 
 def _plan(
-    kind: DeviceKind, device: Device, groups: GroupOverrides, plans: dict[tuple[str, float, bytes], Plan]
+    kind: DeviceKind,
+    device: Device,
+    groups: GroupOverrides,
+    surroundings: Surroundings | None,
+    plans: dict[tuple[str, float, bytes, Surroundings | None], Plan],
 ) -> Plan:
     interval = interval_of(kind, device)
     overrides = groups.settle(kind.rules, device)
-    key = (kind.key, interval, overrides)
+    key = (kind.key, interval, overrides, surroundings)
     plan = plans.get(key)
     if plan is None:
-        plan = plan_of(kind, interval, overrides)
+        plan = plan_of(kind, interval, overrides, surroundings)
         if len(plans) >= _PLANS:
             plans.clear()
         plans[key] = plan

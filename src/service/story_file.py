@@ -2,9 +2,10 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final, TypeVar
+from zoneinfo import available_timezones
 
 from yaml.nodes import MappingNode, SequenceNode
 
@@ -13,15 +14,20 @@ from devices.kind import DeviceKind, Measure
 from devices.rule_book import BookRule, with_book
 from domain.alert import Severity, Step
 from domain.errors import InvalidInputError
+from domain.instants import EPOCH
 from domain.reading import Flag, MeasureValue
+from rules.lighting import Schedule, read_schedule
+from rules.parameters import WrongParametersError
 from rules.plan import Plan, make_plan
 from rules.rule import RuleOverrideError
 from rules.story import STEPS, Happening, Input, Shows, Story
+from rules.surroundings import Surroundings
 from service.rule_file import read_rules
 from service.yaml_spots import Spot, compose
 
 Value = TypeVar("Value")
 
+_ZONE: Final = "Asia/Shanghai"
 _FLAGS: Final = (Flag.OUT_OF_RANGE.value, Flag.WRONG_TYPE.value)
 """The flags that concern one value."""
 
@@ -50,9 +56,11 @@ def _rules(path: Path, spot: Spot) -> list[BookRule]:
 
 def _story(kind: DeviceKind, spot: Spot) -> Story:
     parts = spot.fields(
-        needed=("name", "inputs", "until", "expect"), allowed=("rule", "shows", "interval_s", "overrides")
+        needed=("name", "inputs", "until", "expect"),
+        allowed=("rule", "shows", "interval_s", "overrides", "start", "place", "lighting"),
     )
-    plan = _plan(kind, parts)
+    surroundings = _surroundings(parts)
+    plan = _plan(kind, parts, surroundings)
     rule = _optional(parts, "rule", lambda each: each.one_of(plan.rules))
     inputs = [_input(kind, each) for each in parts["inputs"].items()]
     last = timedelta(-1)
@@ -72,14 +80,61 @@ def _story(kind: DeviceKind, spot: Spot) -> Story:
         inputs=inputs,
         until=until,
         expect=[_happening(plan, rule, each) for each in parts["expect"].items()],
+        begins=_optional(parts, "start", _moment) or EPOCH,
+        surroundings=surroundings,
     )
+
+
+def _moment(spot: Spot) -> datetime:
+    try:
+        moment = datetime.fromisoformat(spot.text())
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        raise spot.wrong("a time with its offset, such as 2026-03-01T12:00:00+08:00")
+    return moment.astimezone(UTC)
+
+
+def _surroundings(parts: Mapping[str, Spot]) -> Surroundings | None:
+    if "place" not in parts:
+        if "lighting" in parts:
+            raise parts["lighting"].wrong("left out where place is: nobody knows where the lamp stands")
+        return None
+    place = parts["place"].fields(needed=("longitude", "latitude"), allowed=("zone",))
+    longitude, latitude = _degrees(place["longitude"], 180), _degrees(place["latitude"], 90)
+    zone = _optional(place, "zone", _zone)
+    schedule = _optional(parts, "lighting", _schedule)
+    return Surroundings.near(longitude, latitude, zone or _ZONE, schedule)
+
+
+def _zone(spot: Spot) -> str:
+    name = spot.text()
+    if name not in available_timezones():
+        raise spot.wrong("a time zone such as Asia/Shanghai")
+    return name
+
+
+def _degrees(spot: Spot, most: int) -> float:
+    value = spot.scalar()
+    if isinstance(value, bool) or not isinstance(value, int | float) or not -most <= value <= most:
+        raise spot.wrong(f"degrees from -{most} to {most}")
+    return float(value)
+
+
+def _schedule(spot: Spot) -> Schedule:
+    try:
+        return read_schedule("story", spot.data())
+    except WrongParametersError as error:
+        first = error.objections[0]
+        # The path begins with the name of the list itself.
+        raise InvalidInputError(f"{spot.at(first.path[1:]).place}: {first}") from error
 
 
 def _optional(parts: Mapping[str, Spot], name: str, read: Callable[[Spot], Value]) -> Value | None:
     return read(parts[name]) if name in parts else None
 
 
-def _plan(kind: DeviceKind, parts: Mapping[str, Spot]) -> Plan:
+def _plan(kind: DeviceKind, parts: Mapping[str, Spot], surroundings: Surroundings | None) -> Plan:
     interval = _optional(parts, "interval_s", Spot.time)
     if interval is not None and not interval:
         raise parts["interval_s"].wrong("more than no time")
@@ -88,18 +143,24 @@ def _plan(kind: DeviceKind, parts: Mapping[str, Spot]) -> Plan:
     for rule, spot in parts["overrides"].entries().items() if "overrides" in parts else ():
         overrides[spot.known_as("rule", keys)] = {name: _parameter(each) for name, each in spot.entries().items()}
         try:
-            _made(kind, interval, {rule: overrides[rule]})
+            _made(kind, interval, {rule: overrides[rule]}, None)
         except RuleOverrideError as error:
             raise InvalidInputError(f"{spot.place}: {rule}: {error}") from error
-    return _made(kind, interval, overrides)
+    return _made(kind, interval, overrides, surroundings)
 
 
-def _made(kind: DeviceKind, interval: timedelta | None, overrides: Mapping[str, Mapping[str, object]]) -> Plan:
+def _made(
+    kind: DeviceKind,
+    interval: timedelta | None,
+    overrides: Mapping[str, Mapping[str, object]],
+    surroundings: Surroundings | None,
+) -> Plan:
     return make_plan(
         kind.rules,
         interval_s=kind.interval_s if interval is None else interval.total_seconds(),
         validity_factor=kind.validity_factor,
         overrides=overrides,
+        surroundings=surroundings,
     )
 
 

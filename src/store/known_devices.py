@@ -15,7 +15,7 @@ _CHANGES: Final = "streetwarden_registry"
 
 _SELECT: Final = """
 SELECT a.source, a.alias, d.id, d.name, d.kind, d.district, d.life_cycle, f.asset_id, d.interval_s, d.fields,
-       d.overrides, d.simulated, d.model, s.owner, s.unit_grid, s.circuit, s.site
+       d.overrides, d.simulated, d.model, s.owner, s.unit_grid, s.circuit, s.site, s.longitude, s.latitude
 """
 
 _BY_ALIAS: Final = f"""{_SELECT}
@@ -95,6 +95,8 @@ def _device(row: asyncpg.Record) -> Device:
         unit_grid=_shared(row[14]),
         circuit=_shared(row[15]),
         site=_shared(row[16]),
+        longitude=row[17],
+        latitude=row[18],
     )
 
 

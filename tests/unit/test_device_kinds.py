@@ -14,6 +14,7 @@ from domain.reading import MeasureValue, Reading
 from rules.engine import Hearing, judge, tick
 from rules.plan import Plan, make_plan
 from rules.rule import Rule, Verdict
+from rules.surroundings import Placeable
 from rules.tracks import Tracks
 from tests.support.quiet import is_quiet
 
@@ -42,6 +43,9 @@ KINDS = load_kinds()
 RULES = [(kind, rule) for kind in KINDS.values() for rule in kind.rules]
 FAULTS = [(kind, fault) for kind in KINDS.values() for fault in kind.faults]
 MEASURES = [(kind, measure) for kind in KINDS.values() for measure in kind.measures]
+
+EXPECTED = {rule.key for _, rule in RULES if isinstance(rule.condition, Placeable)}
+"""Rules that judge nothing without place and schedule: ``tests/unit/test_simulated_lamps.py`` plays their faults."""
 
 each_kind = pytest.mark.parametrize("kind", KINDS.values(), ids=lambda kind: kind.key)
 each_rule = pytest.mark.parametrize(("kind", "rule"), RULES, ids=[rule.key for _, rule in RULES])
@@ -172,7 +176,8 @@ def test_levels_rise_in_severity_and_one_of_them_opens_the_ticket(kind: DeviceKi
 
 @each_rule
 def test_some_fault_makes_the_rule_fire(kind: DeviceKind, rule: Rule) -> None:
-    assert rule.key in {key for fault in kind.faults for key in fault.raises}
+    if rule.key not in EXPECTED:
+        assert rule.key in {key for fault in kind.faults for key in fault.raises}
 
 
 @each_fault

@@ -21,6 +21,7 @@ from ingest.catalogue import load_formats
 from ingest.format import Address
 from ingest.normalise import TimeBounds, limits_of, normalise
 from rules.engine import Hearing, judge
+from rules.kinds.expected import Expected
 from rules.plan import make_plan
 from rules.rule import Rule
 from rules.tracks import Tracks
@@ -185,6 +186,12 @@ def rule_row(rule: Rule) -> list[str]:
     if rule.condition.silence_intervals is not None:
         fires = f"{data['severity']}: nothing heard for {data['intervals']:g} intervals"
         return [f"`{rule.key}`", "", fires, ticket_of(rule)]
+    if isinstance(rule.condition, Expected):
+        measures = ", ".join(f"`{measure}`" for measure in rule.condition.measures)
+        fires = (
+            f"{int(rule.condition.severity)}: {rule.condition.wrong} against schedule for {rule.condition.hold_s:g} s"
+        )
+        return [f"`{rule.key}`", measures, fires, ticket_of(rule)]
     sign = "≥" if data["side"] == "above" else "≤"
     levels = [
         f"{level['severity']}: {sign} {level['limit']:g}"

@@ -80,7 +80,7 @@ def test_rules_that_are_named_exist_and_those_that_are_missed_do_not_yet(line: L
     entry = line.entry
     assert (entry.needs is None) == (entry.wants is None)
     for kind in kinds_of(line):
-        named = {*entry.raises, *entry.allows, *entry.forbids} - {"*"}
+        named = {*entry.raises, *entry.allows, *entry.scheduled, *entry.forbids} - {"*"}
         assert {rule.format(kind=kind.key) for rule in named} <= {rule.key for rule in kind.rules}
         if entry.wants is not None:
             assert entry.wants.format(kind=kind.key) not in EXISTING, "now it exists: the book must say what it raises"
@@ -89,7 +89,7 @@ def test_rules_that_are_named_exist_and_those_that_are_missed_do_not_yet(line: L
 @each_line
 def test_a_fault_either_raises_forbids_needs_or_plays_with_the_way(line: Listed) -> None:
     entry = line.entry
-    assert entry.raises or entry.forbids or entry.needs or entry.effect.delivery is not Delivery.ONCE
+    assert entry.raises or entry.scheduled or entry.forbids or entry.needs or entry.effect.delivery is not Delivery.ONCE
     assert entry.scope in {DEVICE, CITY, CIRCUIT, GATEWAY}
     assert 0 < entry.lasts_s[0] <= entry.lasts_s[1]
     assert entry.title

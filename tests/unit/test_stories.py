@@ -14,6 +14,7 @@ from devices.catalogue import load_kinds
 from devices.kind import DeviceKind
 from domain.alert import Severity, Step
 from domain.errors import InvalidInputError
+from rules.kinds.expected import Expected, Wrong
 from rules.kinds.threshold import Threshold
 from rules.levels import Side
 from rules.plan import make_plan
@@ -104,6 +105,8 @@ def test_every_severity_of_a_rule_is_reached_in_its_stories(rule: Rule) -> None:
 def moved(rule: Rule) -> list[dict[str, object]]:
     """Overrides that each move one number of the rule a little: a level that is harder to reach, or holds longer."""
     condition = rule.condition
+    if isinstance(condition, Expected):
+        return _moved_lamp(condition)
     if not isinstance(condition, Threshold):
         return [{"intervals": (condition.silence_intervals or 0.0) + step} for step in (-0.1, 0.1)]
     away = 1.01 if condition.side is Side.ABOVE else 0.99
@@ -114,6 +117,18 @@ def moved(rule: Rule) -> list[dict[str, object]]:
         if level.hold_s:
             changes.append({name: {"hold_s": level.hold_s + 1}})
     return changes
+
+
+def _moved_lamp(condition: Expected) -> list[dict[str, object]]:
+    numbers = {"grace_s": condition.grace_s}
+    if condition.wrong is Wrong.DIMMED:
+        numbers["off_by_pct"] = condition.off_by_pct
+    else:
+        numbers["burns_from_w"] = condition.burns_from_w
+    moves: list[dict[str, object]] = [
+        {name: number * factor} for name, number in numbers.items() for factor in (0.99, 1.01)
+    ]
+    return [*moves, {condition.severity.name.lower(): {"hold_s": condition.hold_s + 1}}]
 
 
 @pytest.mark.parametrize(
@@ -129,6 +144,7 @@ def test_a_number_of_a_default_rule_that_moves_is_noticed_by_its_stories(
             interval_s=story.plan.validity / 1_000_000 / kind.validity_factor,
             validity_factor=kind.validity_factor,
             overrides={rule.key: change},
+            surroundings=story.surroundings,
         )
         return differences(story.expect, play(replace(story, plan=plan))) != []
 
@@ -205,6 +221,32 @@ def test_an_interval_and_overrides_are_a_devices_own(tmp_path: Path) -> None:
         ("severity: major}\n      -", "severity: bad}\n      -", 10, "severity must be one of critical, major, minor"),
         ("until: 2m", "overrides: {manhole.x: {}}\n    until: 2m", 8, "there is no rule manhole.x; known are"),
         ("until: 2m", "overrides: {manhole.tilt: {minor: {limit: 1}}}\n    until: 2m", 8, "no parameter 'minor'"),
+        (
+            "until: 2m",
+            "start: 2026-03-01\n    until: 2m",
+            8,
+            "start must be a time with its offset, such as 2026-03-01T",
+        ),
+        ("until: 2m", "lighting: []\n    until: 2m", 8, "lighting must be left out where place is"),
+        ("until: 2m", "place: {longitude: 1}\n    until: 2m", 8, "place needs latitude"),
+        (
+            "until: 2m",
+            "place: {longitude: 1, latitude: 99}\n    until: 2m",
+            8,
+            "latitude must be degrees from -90 to 90",
+        ),
+        (
+            "until: 2m",
+            "place: {longitude: 1, latitude: 9, zone: Sichuan}\n    until: 2m",
+            8,
+            "zone must be a time zone such as Asia/Shanghai, not 'Sichuan'",
+        ),
+        (
+            "until: 2m",
+            "place: {longitude: 1, latitude: 9}\n    lighting: [{from: 01-01, on: 18:00, off: noon}]\n    until: 2m",
+            9,
+            "off must be a time of day such as 19:30, or sunrise",
+        ),
         ("until: 2m", "until: 2m\n    until: 3m", 9, "until stands twice in a story"),
         ("until: 2m", "until: [", 10, "expected"),
     ],

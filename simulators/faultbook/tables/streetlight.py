@@ -27,26 +27,27 @@ def _fail(values: dict[str, MeasureValue], scene: Scene) -> None:
 
 
 TABLE: Final = (
-    of_kind(fault_called(KIND.faults, "lamp_failed"), lasts_s=(6 * HOUR_S, 48 * HOUR_S)),
+    of_kind(
+        fault_called(KIND.faults, "lamp_failed"),
+        lasts_s=(6 * HOUR_S, 48 * HOUR_S),
+        # It draws nothing, which by night is noticed by what it should draw, too.
+        scheduled=("streetlight.off_at_night",),
+    ),
     FaultEntry(
         "dark",
         "Lamp dark, unnoticed by its controller",
         "单灯不亮未上报",
         Effect(alter=_fail),
-        needs="expected",
-        wants="streetlight.dark",
-        within_s=DAY_S,
+        scheduled=("streetlight.off_at_night",),
         lasts_s=(1 * DAY_S, 2 * DAY_S),
-        note="Switched on and drawing no power: only who knows what a lamp should draw can tell.",
+        note="Switched on and drawing no power: only who knows when a lamp should burn can tell.",
     ),
     FaultEntry(
         "on_by_day",
         "Lamp burns by day",
         "白天亮灯",
         Effect(alter=_burn),
-        needs="expected",
-        wants="streetlight.on_by_day",
-        within_s=DAY_S,
+        scheduled=("streetlight.on_by_day",),
         lasts_s=(1 * DAY_S, 2 * DAY_S),
         note="The contactor sticks; every single value is one that the lamp has at night.",
     ),

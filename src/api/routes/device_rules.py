@@ -1,6 +1,7 @@
 """Why a rule of a device fires, waits or stays clear: every rule with what it saw, who set it, and what comes next."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Final, NamedTuple
 
@@ -8,14 +9,15 @@ from fastapi import APIRouter
 
 from api.fields import Name
 from api.models.device_rules import DeviceRules, RuleState, SwitchedOff, name_of
-from api.parts import PartsOf
+from api.parts import Parts, PartsOf
 from api.problems import documented
 from api.rule_desk import load_book
 from api.security import Reader
 from devices.kind import DeviceKind
+from devices.places import Schedules, goes_by_place, surroundings_of
 from devices.plans import interval_of, plan_of
 from devices.rule_book import BookRule, with_book
-from domain.device import LifeCycle
+from domain.device import Device, LifeCycle
 from domain.errors import NotFoundError
 from domain.instants import from_micros, to_micros
 from domain.reading import DEVICE
@@ -23,8 +25,10 @@ from rules.engine import Hearing
 from rules.explain import BOOK, KIND, Present, RuleNow, Seen, Written, explain_rule
 from rules.layers import GroupOverrides, lay
 from rules.rule import Rule
+from rules.surroundings import Placeable, Surroundings, put_in_place
 from rules.tracks import decode_tracks
 from store.device_rules import JudgedDevice, by_group, judged_device
+from store.lighting_schedules import load_schedules
 from store.rule_book import BookRow
 from store.rule_revisions import known_revisions, revision_of
 
@@ -50,7 +54,8 @@ async def rules_of_device(name: Name, parts: PartsOf, _: Reader) -> DeviceRules:
     book = [(one.row, one.written) for one in await load_book(parts.pool, parts.kinds) if one.row is not None]
     device, default = found.device, parts.kinds.get(found.device.kind)
     kind = with_book(parts.kinds, [written for _, written in book]).get(device.kind)
-    rules = [] if kind is None or default is None else _explain(found, kind, _Book(default, book), now)
+    place = await _surroundings(parts, device, kind)
+    rules = [] if kind is None or default is None else _explain(found, kind, _Book(default, book), place, now)
     revisions = [revision_of(rule.rule.key, rule.rule.as_data()) for rule in rules]
     ids = await known_revisions(parts.pool, revisions)
     return DeviceRules(
@@ -84,10 +89,19 @@ class _Book(NamedTuple):
         return [*whole, *(Written(BOOK, name_of(row), rule) for row, written in self.book if written.rule == rule)]
 
 
-def _explain(found: JudgedDevice, kind: DeviceKind, book: _Book, now: datetime) -> list[RuleNow]:
+async def _surroundings(parts: Parts, device: Device, kind: DeviceKind | None) -> Surroundings | None:
+    if kind is None or not goes_by_place(kind):
+        return None
+    schedules = Schedules.read(row[:3] for row in await load_schedules(parts.pool))
+    return surroundings_of(device, schedules, parts.settings.zone.key)
+
+
+def _explain(
+    found: JudgedDevice, kind: DeviceKind, book: _Book, place: Surroundings | None, now: datetime
+) -> list[RuleNow]:
     device = found.device
     groups = GroupOverrides(by_group(found.overrides))
-    plan = plan_of(kind, interval_of(kind, device), groups.settle(kind.rules, device))
+    plan = plan_of(kind, interval_of(kind, device), groups.settle(kind.rules, device), place)
     present = Present(
         now=now,
         tracks=decode_tracks(found.tracks),
@@ -95,10 +109,14 @@ def _explain(found: JudgedDevice, kind: DeviceKind, book: _Book, now: datetime) 
         hearing=Hearing(found.heard_at, found.coverage),
         source=found.source,
     )
-    return [
-        explain_rule(plan, lay(rule, groups.layers(rule.key, device)), book.written(rule), present)
-        for rule in kind.rules
-    ]
+    explained: list[RuleNow] = []
+    for rule in kind.rules:
+        laid = lay(rule, groups.layers(rule.key, device))
+        there = replace(laid, rule=put_in_place(laid.rule, place))
+        condition = rule.condition
+        unjudged = condition.missing(place) if place is not None and isinstance(condition, Placeable) else None
+        explained.append(replace(explain_rule(plan, there, book.written(rule), present), unjudged=unjudged))
+    return explained
 
 
 def _seen(found: JudgedDevice, validity: int) -> dict[str, Seen]:

@@ -11,7 +11,12 @@ RULE: Final = Rule(
     title="Circuit dark",
     title_zh="回路停电",
     condition=Group(
-        members=("streetlight.lamp_failure", "streetlight.offline", "streetlight.voltage_low"),
+        members=(
+            "streetlight.lamp_failure",
+            "streetlight.off_at_night",
+            "streetlight.offline",
+            "streetlight.voltage_low",
+        ),
         by=By.CIRCUIT,
         severity=Severity.MAJOR,
         # Two lamps that fail together are two lamps; half a feeder is none of its lamps' fault.
