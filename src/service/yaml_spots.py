@@ -9,6 +9,7 @@ from typing import Final, NamedTuple
 import yaml
 from yaml.constructor import SafeConstructor
 from yaml.nodes import CollectionNode, MappingNode, Node, ScalarNode, SequenceNode
+from yaml.tokens import AliasToken
 
 from domain.errors import InvalidInputError
 
@@ -26,7 +27,15 @@ def compose(path: Path, expected: str) -> "Spot":
         InvalidInputError: it cannot be read, is no YAML, or is empty.
     """
     try:
-        node = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+        text = path.read_text(encoding="utf-8")
+        # Aliases repeat what they name, so that a page of them is more than any memory holds, or name themselves.
+        alias = next((each for each in yaml.scan(text, Loader=yaml.SafeLoader) if isinstance(each, AliasToken)), None)
+        if alias is not None:
+            line = alias.start_mark.line + 1
+            raise InvalidInputError(
+                f"{path}, line {line}: *{alias.value} must be written out; aliases are not read here"
+            )
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
     except OSError as error:
         raise InvalidInputError(f"{path} cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
@@ -36,6 +45,8 @@ def compose(path: Path, expected: str) -> "Spot":
         raise InvalidInputError(f"{path}, line {line}: {error.problem}") from error
     except yaml.YAMLError as error:
         raise InvalidInputError(f"{path} is no YAML: {error}") from error
+    except RecursionError as error:
+        raise InvalidInputError(f"{path} is nested deeper than any rule or story") from error
     if node is None:
         raise InvalidInputError(f"{path} is empty; {expected}")
     return Spot(path, "the file", node)

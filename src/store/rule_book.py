@@ -127,6 +127,10 @@ _KEEP_ENTRIES: Final = """
 INSERT INTO rule_file_entry (key, digest, file) SELECT * FROM unnest($1::text[], $2::text[], $3::text[])
 ON CONFLICT (key) DO UPDATE SET digest = excluded.digest, file = excluded.file
 """
+_RENAME: Final = """
+UPDATE rule AS r SET file = n.file FROM unnest($1::text[], $2::text[]) AS n(key, file)
+ WHERE r.key = n.key AND r.source = 'file'
+"""
 _DROP_ENTRIES: Final = "DELETE FROM rule_file_entry WHERE key = ANY($1::text[])"
 _REFUSED: Final = "SELECT file, since, complaints FROM rule_file_refused ORDER BY file"
 _REFUSE: Final = """
@@ -258,7 +262,11 @@ class FolderWriting:
         return {row["key"]: (row["digest"], row["file"]) for row in await self._connection.fetch(_ENTRIES)}
 
     async def keep(self, said: Mapping[str, tuple[str, str]], gone: Sequence[str]) -> None:
-        """Remember what they say now."""
+        """Remember what they say now; a rule that only moved to another file has changed in nothing else."""
+        last = await self.said_last()
+        moved = [key for key, (digest, file) in said.items() if last.get(key, (digest, file)) != (digest, file)]
+        if moved:
+            await self._connection.execute(_RENAME, moved, [said[key][1] for key in moved])
         if said:
             keys = sorted(said)
             digests, files = [said[key][0] for key in keys], [said[key][1] for key in keys]

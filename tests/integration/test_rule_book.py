@@ -266,6 +266,16 @@ async def test_a_rule_removed_from_its_file_is_removed_and_a_file_removed_takes_
     assert await history(pool) == [("file", True), ("file", False)]
 
 
+async def test_a_rule_that_moves_to_another_file_changes_in_nothing_else(pool: Any, tmp_path: Path) -> None:
+    folder = RuleFolder(tmp_path, pool, SystemClock())
+    path = write(tmp_path, steep())
+    await folder.apply()
+    path.rename(tmp_path / "renamed.yaml")
+    await read_until_at_rest(folder)
+    assert await pool.fetchval("SELECT file FROM rule") == "renamed.yaml"
+    assert await history(pool) == [("file", True)]
+
+
 async def test_the_later_of_file_and_api_wins_and_the_history_says_so(street: RuledStreet, tmp_path: Path) -> None:
     pool = street.pool
     write(tmp_path, steep())

@@ -285,6 +285,24 @@ def test_check_says_that_nothing_is_wrong_or_ends_with_65(
     assert f"{bad}, line 10: manhole.steep: limit must be a number, not 'steep'" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("rules: &a [*a]\n", ", line 1: *a must be written out; aliases are not read here"),
+        ("x: &a {key: b.c}\nrules:\n- *a\n", ", line 3: *a must be written out; aliases are not read here"),
+        ("rules:\n- {key: [}\n", ", line 2: expected the node content, but found '}'"),
+        ("", " is empty; a rule file has rules"),
+        ("rules: []\nrule: 3\n", ", line 2: the file knows no rule; it knows rules"),
+        ("rules: " + "[" * 3000 + "]" * 3000, " is nested deeper than any rule or story"),
+    ],
+)
+def test_a_file_that_is_no_rule_file_is_refused(text: str, expected: str, tmp_path: Path) -> None:
+    path = written(tmp_path, text)
+    with pytest.raises(InvalidInputError) as raised:
+        read_rules(path)
+    assert str(raised.value) == f"{path}{expected}"
+
+
 def test_one_key_in_two_files_is_refused(tmp_path: Path) -> None:
     one, two = written(tmp_path, STEEP), written(tmp_path, STEEP, "more.yaml")
     told = run("check", one, two)
