@@ -118,6 +118,9 @@ class _Told:
                 self._allow(rule)
             elif (why := entry.forbids.get(rule.key, entry.forbids.get("*"))) is not None:
                 self.forbid.append(Forbidden(sensor.entry.name, rule.key, why))
+        # What is not of the kind is of a rule over several devices, whose alert hangs on one of them.
+        others = sorted(allows - {rule.key for rule in sensor.kind.rules})
+        self.allow += [Allowed(sensor.entry.name, key) for key in others]
 
     def _look_for_values(self, rule: Rule) -> None:
         fired = self._firing(_as_fitted(rule, self._sensor))

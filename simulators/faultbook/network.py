@@ -15,7 +15,7 @@ TABLE: Final = (
         "Gateway down: none of its devices is heard",
         "网关离线",
         Effect(delivery=Delivery.LOST, noticed=False),
-        allows=("{kind}.offline",),
+        allows=("{kind}.offline", "site.silent", "streetlight.circuit_dark"),
         needs="group",
         wants="network.gateway_out",
         within_s=2 * HOUR_S,

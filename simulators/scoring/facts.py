@@ -6,7 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
-from devices.catalogue import load_kinds
+from devices.catalogue import load_group_rules, load_kinds
 from simulators.registry import read_registry
 
 DEVICES_FILE: Final = "devices.csv"
@@ -68,12 +68,12 @@ def read_facts(folder: Path) -> Facts:
         interval_s = entry.interval_s or (kind.interval_s if kind else 0.0)
         place = None if entry.longitude is None or entry.latitude is None else (entry.longitude, entry.latitude)
         devices[entry.name] = DeviceFacts(entry.kind, entry.asset, timedelta(seconds=interval_s), place)
+    of_kinds = [rule for kind in kinds.values() for rule in kind.rules]
     rules = {
         rule.key: RuleFacts(
             hold=timedelta(seconds=min(level.hold_s for level in rule.condition.levels)),
             silence_intervals=rule.condition.silence_intervals,
         )
-        for kind in kinds.values()
-        for rule in kind.rules
+        for rule in (*of_kinds, *load_group_rules().values())
     }
     return Facts(devices, rules)

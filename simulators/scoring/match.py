@@ -138,6 +138,9 @@ class Times:
         return self.begins - self.tolerance <= alert.onset <= self.ends + self.tolerance
 
 
+OF_GROUPS: Final = "group"
+"""The rule kind over several devices."""
+
 _Key = tuple[str, str]
 """Device and rule."""
 
@@ -195,7 +198,10 @@ def _answer(
     """Find what answers an expectation by its onset."""
     # A fault that needs a new rule kind may well trip a rule that exists; to that one the service is held.
     future = fault.needs is not None and expected.rule not in facts.rules
-    candidates = _between(upheld.get((expected.device, expected.rule), ()), *times.window(fault))
+    # The alert of a rule over several devices hangs on any one of them.
+    devices = fault.devices if fault.needs == OF_GROUPS and not future else (expected.device,)
+    found = chain.from_iterable(upheld.get((device, expected.rule), ()) for device in devices)
+    candidates = _between(sorted(found, key=lambda alert: (alert.onset, alert.id)), *times.window(fault))
     candidates.sort(key=lambda alert: (times.stood_at(alert), alert.onset, alert.id))
     if not candidates:
         # A run that ended before the alert was due proves nothing.

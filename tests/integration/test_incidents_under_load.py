@@ -3,6 +3,7 @@
 import asyncio
 import random
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -56,7 +57,7 @@ async def work(street: Coordinated, number: int, flow: Flow, chance: random.Rand
         for moment in (at, at + timedelta(minutes=1)):
             batch = [told(name, moment, lamp_failure=not lit) for name in names]
             token = 1000 * turn + moment.minute
-            await persist(lambda batch=batch, token=token: flow.settle(batch, token))
+            await persist(partial(flow.settle, batch, token))
         await asyncio.sleep(chance.random() / 20)
 
 

@@ -4,9 +4,24 @@ from dataclasses import replace
 from datetime import timedelta
 
 from simulators.scoring.causes import Trouble
+from simulators.scoring.facts import RuleFacts
 from simulators.scoring.observed import ObservedAlert, ObservedTicket
 from simulators.truth import Expectation, FaultInstance, Purpose, RunInfo
-from tests.support.scored import BIN, COVER, FULL, HOUR, LEAN, MINUTE, RUN, START, alert_for, fault, noticed, score_of
+from tests.support.scored import (
+    BIN,
+    COVER,
+    FACTS,
+    FULL,
+    HOUR,
+    LEAN,
+    MINUTE,
+    RUN,
+    START,
+    alert_for,
+    fault,
+    noticed,
+    score_of,
+)
 
 
 def whys(
@@ -33,6 +48,19 @@ def test_what_is_expected_of_a_rule_that_exists_counts_whatever_else_the_fault_n
     both = replace(one, expect=(*one.expect, *fault(0).expect))
     told = score_of([both], []).whole.expected
     assert (told.total, told.missed, told.unanswerable) == (1, 1, 1)
+
+
+def test_a_rule_over_several_devices_answers_on_any_of_them() -> None:
+    one = fault(0, needs="group", devices=("manhole-0", "manhole-1", "manhole-2"))
+    one = replace(one, expect=(replace(one.expect[0], rule="manhole.washed_open", ticket=False),))
+    facts = replace(FACTS, rules={**FACTS.rules, "manhole.washed_open": RuleFacts()})
+    elsewhere = replace(alert_for(one, 1), device="manhole-2")
+    score = score_of([one], [elsewhere], facts=facts)
+    assert (score.whole.expected.total, score.whole.expected.missed, score.whole.raised.right) == (1, 0, 1)
+    assert score.causes == ()
+    beside = replace(elsewhere, device="manhole-5")
+    score = score_of([one], [beside], facts=facts)
+    assert (score.whole.expected.missed, score.whole.raised.right) == (1, 0)
 
 
 def test_a_fault_that_is_answered_ahead_of_its_rule_kind_is_no_false_alarm() -> None:
