@@ -5,15 +5,18 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
+from api.models.device_rules import name_of
+from api.rule_desk import load_book
 from devices.kind import DeviceKind
 from devices.plans import interval_of, plan_of
+from devices.rule_book import with_book
 from domain.coverage import Coverage
 from domain.errors import NotFoundError
 from domain.instants import from_micros, to_micros
 from domain.reading import DEVICE, Reading
 from rules.backtest import stretches
 from rules.engine import Hearing, tick
-from rules.explain import KIND, Present, RuleNow, Seen, Standing, Written, explain_rule
+from rules.explain import BOOK, KIND, Present, RuleNow, Seen, Standing, Written, explain_rule
 from rules.layers import GroupOverrides, lay
 from rules.plan import Plan, Watch
 from rules.rejudge import calm_before
@@ -24,6 +27,7 @@ from store.connection import Executor, Pool
 from store.device_rules import JudgedDevice, OpenAlert, by_group, judged_device
 from store.moments import AlertThen, alerts_at, heard_at, mutes_at
 from store.reading_columns import heard_until, outages_between
+from store.rule_book import BookRow
 from store.spans import Bound, readings_before
 
 _FIRST_PAGE: Final = 200
@@ -41,6 +45,7 @@ class Moment:
     found: JudgedDevice
     """The device with the alerts and mutes of that moment."""
     rule: RuleNow
+    book: Sequence[BookRow]
     alerts: Sequence[AlertThen]
     looks: Sequence[Look]
     happened: Sequence[Happened]
@@ -58,8 +63,11 @@ async def explain_moment(pool: Pool, kinds: Mapping[str, DeviceKind], device: st
     found = await judged_device(pool, device)
     if found is None:
         raise NotFoundError(f"There is no device {device}.")
-    kind = kinds.get(found.device.kind)
-    chosen = None if kind is None else next((one for one in kind.rules if one.key == rule), None)
+    book = [(one.row, one.written) for one in await load_book(pool, kinds) if one.row is not None]
+    kind = with_book(kinds, [written for _, written in book]).get(found.device.kind)
+    named = () if kind is None else [one for one in kind.rules if one.key == rule]
+    # One that is tried in shadow has the key of the one in force, which is what is asked for.
+    chosen = min(named, key=lambda one: one.shadow, default=None)
     if kind is None or chosen is None:
         raise NotFoundError(f"A {found.device.kind} has no rule {rule}.")
     groups = GroupOverrides(by_group(found.overrides))
@@ -84,10 +92,13 @@ async def explain_moment(pool: Pool, kinds: Mapping[str, DeviceKind], device: st
     present = Present(
         now=at, tracks=traced.tracks, seen=_seen(readings, plan.validity), hearing=hearing, source=found.source
     )
-    now = explain_rule(plan, lay(chosen, groups.layers(rule, found.device)), [Written(KIND, kind.key, chosen)], present)
+    written = [Written(KIND, kind.key, one) for one in kinds[kind.key].rules if one.key == rule]
+    written += [Written(BOOK, name_of(row), chosen) for row, one in book if one.rule == chosen]
+    now = explain_rule(plan, lay(chosen, groups.layers(rule, found.device)), written, present)
     muted = mutes.get(opened[-1].id, ()) if opened else ()
     sentences = [why(now, at, muted), *_history(now, traced.happened), *_came_later(alerts, at)]
-    return Moment(then, now, alerts, traced.looks[-_SHOWN:], traced.happened, whole, " ".join(sentences))
+    rows = [row for row, _ in book]
+    return Moment(then, now, rows, alerts, traced.looks[-_SHOWN:], traced.happened, whole, " ".join(sentences))
 
 
 async def _readings(

@@ -13,13 +13,14 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from api.rule_desk import kinds_in_force
+from devices.catalogue import load_kinds
 from service.backtest import Outcome, Wanted, run_backtest
 from service.backtest import Progress as Told
 from service.backtest_figures import figures_of
 from service.backtest_jobs import work_off
 from service.backtest_report import page_of, print_figures
 from service.children import describe_os_error
-from service.kinds_in_force import kinds_in_force
 from service.logs import set_up_logs
 from service.moments import moment_of
 from service.on_database import on_database
@@ -83,7 +84,7 @@ def work_off_backtests() -> None:
 
 def _run(settings: Settings, wanted: Wanted, now: datetime, told: Told) -> Outcome:
     async def work(pool: Pool) -> Outcome:
-        return await run_backtest(pool, await kinds_in_force(pool), wanted, now, told)
+        return await run_backtest(pool, await kinds_in_force(pool, load_kinds()), wanted, now, told)
 
     return on_database(settings, "rules backtest", work, longest_statement_s=_PATIENCE_S)
 

@@ -7,9 +7,9 @@ from rich.console import Console
 from rich.table import Table
 
 from api.explained import Moment, explain_moment
+from devices.catalogue import load_kinds
 from domain.errors import InvalidInputError
 from rules.why import time_of, value_of
-from service.kinds_in_force import kinds_in_force
 from service.moments import moment_of
 from service.on_database import on_database
 from service.settings import load_settings
@@ -29,7 +29,7 @@ def explain(
         raise InvalidInputError(f"--at: not later than now ({time_of(now)})")
 
     async def work(pool: Pool) -> Moment:
-        return await explain_moment(pool, await kinds_in_force(pool), device, rule, moment)
+        return await explain_moment(pool, load_kinds(), device, rule, moment)
 
     _show(on_database(settings, "rules explain", work))
 

@@ -89,7 +89,7 @@ class RuleAtMoment(BaseModel):
             device=moment.found.device.name,
             at=at,
             why=moment.why,
-            state=RuleState.of(moment.rule, at, moment.found, revision),
+            state=RuleState.of(moment.rule, at, moment.found, moment.book, revision),
             readings=[
                 ReadingThen(
                     at=look.at,
