@@ -124,7 +124,7 @@ def _calm_moments(plan: Plan, watch: Watch, readings: Iterable[Reading], since: 
     It is played twice, from clear and from firing on every level: no other past ends later than these two. Both begin
     once the rule's memory holds nothing but what is played.
     """
-    alone = _alone(plan, watch)
+    alone = plan_alone(plan, watch)
     reach, warm = timedelta(seconds=watch.reach_s), since is None or watch.remembering is None
     from_clear, from_firing = Tracks(), Tracks()
     moment: datetime | None = None
@@ -138,7 +138,7 @@ def _calm_moments(plan: Plan, watch: Watch, readings: Iterable[Reading], since: 
             continue
         if not concerned or not warm:
             _fire_all(watch, from_firing, reading.at)
-            _clear_all(watch, from_clear)
+            clear_all(watch, from_clear)
         concerned += 1
         moment = reading.at
         if not warm and since is not None:
@@ -152,7 +152,8 @@ def _is_clear(tracks: Tracks, watch: Watch) -> bool:
     return track is None or track.is_clear
 
 
-def _clear_all(watch: Watch, tracks: Tracks) -> None:
+def clear_all(watch: Watch, tracks: Tracks) -> None:
+    """Forget what a rule thought of its levels, and keep what it remembers."""
     track = tracks.rules.get(watch.key)
     if track is not None:
         track.levels, track.onset = [None] * len(watch.holds), None
@@ -164,7 +165,7 @@ def _fire_all(watch: Watch, tracks: Tracks, at: datetime) -> None:
     track.levels, track.onset = [LevelTrack(now, now, now) for _ in watch.holds], now
 
 
-def _alone(plan: Plan, watch: Watch) -> Plan:
+def plan_alone(plan: Plan, watch: Watch) -> Plan:
     """A plan of this rule only."""
     return Plan((watch,), {watch.key: watch}, {}, (), plan.validity, plan.rules)
 
@@ -177,14 +178,14 @@ def replay(
     ``readings`` are in order and cover the span, and before it what the rule remembers then. ``horizon`` is how far
     the clock had decided before: a hold that ended by then fires, a later one is the ticker's.
     """
-    alone = _alone(plan, watch)
+    alone = plan_alone(plan, watch)
     tracks = Tracks()
     steps: list[Transition] = []
     for reading in readings:
         if span.after is not None and reading.at <= span.after:
             if watch.remembering is not None and concerns(watch, reading):
                 judge(alone, tracks, reading, _UNHEARD)
-                _clear_all(watch, tracks)
+                clear_all(watch, tracks)
             continue
         if span.until is not None and reading.at > span.until:
             break

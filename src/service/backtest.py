@@ -9,9 +9,11 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Final, NamedTuple
 
 from devices.kind import DeviceKind
+from devices.places import Schedules, goes_by_place, surroundings_of
+from devices.plans import interval_of, plan_of
 from devices.rule_book import BookRule
 from domain.alert import Severity, Transition
 from domain.alert_change import AlertKey
@@ -20,12 +22,16 @@ from domain.device import Device
 from domain.errors import InvalidInputError
 from domain.instants import EPOCH
 from rules.backtest import Columns, Course, Found, Silences, Standing, found_in, parted, stretches
+from rules.layers import GroupOverrides
 from rules.plan import Plan
 from rules.rule import Rule
-from service.known import Known, KnownDevices
+from rules.surroundings import Surroundings
 from store.backtest_views import Subject, first_unknown, kinds_of, standing_at, subjects_of
 from store.connection import Pool
+from store.known_devices import devices_by_id
+from store.lighting_schedules import load_schedules
 from store.reading_columns import Measured, heard_until, outages_between, read_columns
+from store.rule_overrides import load_group_overrides
 from tickets.decide import Consequence, Stand
 from tickets.imagined import ImaginedTicket, imagine
 
@@ -54,13 +60,20 @@ class Wanted:
     """The district's, for rules that go by the time of day."""
 
 
+class Judged(NamedTuple):
+    """A device as the registry has it now, and what judges it."""
+
+    device: Device
+    plan: Plan
+
+
 @dataclass(slots=True)
 class Side:
     """One set of rules, and what it made of the time."""
 
     kinds: Mapping[str, DeviceKind]
     steps: list[Transition] = field(default_factory=list[Transition])
-    known: dict[int, Known] = field(default_factory=dict[int, Known])
+    known: dict[int, Judged] = field(default_factory=dict[int, Judged])
     alerts: list[Found] = field(default_factory=list[Found])
     tickets: list[ImaginedTicket] = field(default_factory=list[ImaginedTicket])
 
@@ -122,7 +135,7 @@ async def run_backtest(
         subjects = await subjects_of(pool, kind, wanted.devices)
         if not subjects:
             continue
-        runs = [await _run(pool, side, subjects, wanted.zone) for side in sides]
+        runs = [await _run(pool, side, side.kinds[kind], subjects, wanted.zone) for side in sides]
         readings += await _judge_kind(pool, in_force[kind], subjects, runs, (wanted, until, heard), told)
         devices += len(subjects)
     for side in sides:
@@ -190,17 +203,24 @@ class _Run:
         return [plan for plan, _ in self.parted.values() if plan is not None]
 
 
-async def _run(pool: Pool, side: Side, subjects: Sequence[Subject], zone: str) -> _Run:
+async def _run(pool: Pool, side: Side, kind: DeviceKind, subjects: Sequence[Subject], zone: str) -> _Run:
+    """Look the devices up, and give each the plan of its kind's rules with the overrides that concern it."""
     run = _Run(side)
-    registry = KnownDevices(side.kinds, zone)
+    plans: dict[tuple[float, bytes, Surroundings | None], Plan] = {}
+    placed = goes_by_place(kind)
     ids = [one.device_id for one in subjects]
     async with pool.acquire() as connection:
+        groups = GroupOverrides(await load_group_overrides(connection))
+        schedules = Schedules.read(row[:3] for row in await load_schedules(connection))
         for first in range(0, len(ids), _AT_ONCE):
-            found = await registry.load_by_id(connection, ids[first : first + _AT_ONCE])
-            side.known |= found
-            for known in found.values():
-                if id(known.plan) not in run.parted:
-                    run.parted[id(known.plan)] = parted(known.plan)
+            for device in (await devices_by_id(connection, ids[first : first + _AT_ONCE])).values():
+                around = surroundings_of(device, schedules, zone) if placed else None
+                alike = interval_of(kind, device), groups.settle(kind.rules, device), around
+                plan = plans.get(alike)
+                if plan is None:
+                    plan = plans[alike] = plan_of(kind, *alike)
+                    run.parted[id(plan)] = parted(plan)
+                side.known[device.id] = Judged(device, plan)
     return run
 
 

@@ -5,7 +5,7 @@ import time
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -14,15 +14,16 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from domain.errors import InvalidInputError
+from api.rule_desk import kinds_in_force
+from devices.catalogue import load_kinds
 from service.backtest import Outcome, Wanted, run_backtest
 from service.backtest import Progress as Told
 from service.backtest_figures import figures_of
 from service.backtest_jobs import work_off
 from service.backtest_report import page_of, print_figures
 from service.children import describe_os_error
-from service.kinds_in_force import kinds_in_force
 from service.logs import set_up_logs
+from service.moments import moment_of
 from service.on_database import on_database
 from service.rule_file import read_rules
 from service.settings import Settings, load_settings
@@ -54,9 +55,9 @@ def backtest(
     """Judge stored readings by a file's rules and by those in force, and compare alerts and tickets."""
     settings = load_settings()
     now = settings.clock().now()
-    end = now if until is None else _moment(until, settings)
+    end = now if until is None else moment_of(until, settings.zone)
     wanted = Wanted(
-        since=end - _WEEK if since is None else _moment(since, settings),
+        since=end - _WEEK if since is None else moment_of(since, settings.zone),
         until=end,
         rules=None if rule is None else read_rules(rule),
         kind=kind,
@@ -85,19 +86,9 @@ def work_off_backtests() -> None:
 def _run(settings: Settings, wanted: Wanted, now: datetime, told: Told) -> Outcome:
     async def work(pool: Pool) -> Outcome:
         there = replace(wanted, zone=settings.district_timezone)
-        return await run_backtest(pool, await kinds_in_force(pool), there, now, told)
+        return await run_backtest(pool, await kinds_in_force(pool, load_kinds()), there, now, told)
 
     return on_database(settings, "rules backtest", work, longest_statement_s=_PATIENCE_S)
-
-
-def _moment(text: str, settings: Settings) -> datetime:
-    """A date is that day's beginning in the district."""
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError as error:
-        expected = "a date such as 2026-11-20, or a time such as 2026-11-20T08:00+08:00"
-        raise InvalidInputError(f"{expected}, not {text!r}") from error
-    return (moment if moment.tzinfo is not None else moment.replace(tzinfo=settings.zone)).astimezone(UTC)
 
 
 def _show(figures: dict[str, Any], html: Path | None, *, as_json: bool) -> None:

@@ -13,13 +13,13 @@ from typing import Any, Final, NoReturn
 
 import structlog
 
+from api.rule_desk import kinds_in_force
 from devices.catalogue import load_kinds
 from devices.rule_book import read_rule
 from domain.errors import StreetwardenError
 from rules.parameters import WrongParametersError
 from service.backtest import Wanted, run_backtest
 from service.backtest_figures import figures_of
-from service.kinds_in_force import kinds_in_force
 from service.member_processes import end, how_it_ended, start_own
 from service.settings import Settings
 from store.backtests import BacktestRow, backtest_waits, beat, claim_backtest, finish_backtest
@@ -95,7 +95,7 @@ async def _do(settings: Settings, pool: Pool, job: BacktestRow) -> dict[str, Any
     began = time.perf_counter()
     saying = asyncio.create_task(say())
     try:
-        in_force = await kinds_in_force(pool)
+        in_force = await kinds_in_force(pool, load_kinds())
         wanted = replace(wanted_of(job.body), zone=settings.district_timezone)
         outcome = await run_backtest(pool, in_force, wanted, settings.clock().now(), told)
     finally:

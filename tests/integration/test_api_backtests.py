@@ -3,17 +3,23 @@
 import asyncio
 from contextlib import suppress
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import asyncpg
 import orjson
 import pytest
 
+from devices.catalogue import load_kinds
+from devices.rule_book import read_rule
 from domain.role import Role
 from ingest.delivery import Delivery
 from service.backtest_jobs import follow_backtests, work_off
+from service.rule_applying import apply_rules
+from service.rule_file import read_rules, write_rules
 from service.settings import Settings, load_settings
 from store.backtests import MOST_OPEN, claim_backtest
+from store.rule_book import Author
 from tests.support.api import NOW, StillClock, client, registered
 from tests.support.flow import flow_on
 from tests.support.publishing import topic, until
@@ -89,6 +95,25 @@ async def test_without_candidates_the_rules_in_force_are_tried(
     assert done["result"]["in_force"]["alerts"] == 2
     assert "difference" not in done["result"]
     assert (failed["state"], failed["result"], failed["error"]) == ("failed", None, "there is no device mh-2")
+
+
+async def test_a_candidate_takes_the_place_of_what_the_rule_book_has(
+    pool: asyncpg.Pool, database_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    await tilted(pool)
+    path = tmp_path / "steeper.yaml"
+    path.write_text(write_rules([read_rule(STEEPER, load_kinds())]))
+    await apply_rules(pool, [(one, path) for one in read_rules(path)], Author("Li Wei", "file"), NOW)
+    gentle = {
+        "key": "manhole.tilt",
+        "condition": {"measure": "tilt_deg", "levels": [{"severity": "major", "limit": 10}]},
+    }
+    async with client(pool) as http:
+        present, tried = await ask(http), await ask(http, rules=[gentle])
+        assert await work_off(settings_on(database_url, monkeypatch), pool) == 2
+        results = [(await http.get(f"/v1/backtests/{one['id']}")).json()["result"] for one in (present, tried)]
+    assert results[0]["in_force"]["alerts"] == 1
+    assert (results[1]["candidate"]["alerts"], results[1]["in_force"]["alerts"]) == (2, 1)
 
 
 async def test_one_that_was_abandoned_is_taken_up_by_another(pool: asyncpg.Pool) -> None:

@@ -12,6 +12,7 @@ from domain.errors import InvalidInputError, NotFoundError
 from rules.story import Story, differences, play
 from service.backtest_command import backtest, work_off_backtests
 from service.backtest_jobs import COMMAND
+from service.explain_command import explain
 from service.on_database import on_database
 from service.rule_applying import apply_rules, differences_to, remove_rules, rules_in_force
 from service.rule_file import read_rule_files, write_rules
@@ -29,6 +30,7 @@ _MISMATCH: Final = 1
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     _rules.command("backtest")(backtest)
+    _rules.command("explain")(explain)
     _rules.command(COMMAND, hidden=True)(work_off_backtests)
     app.add_typer(_rules, name="rules")
 
