@@ -12,12 +12,14 @@ from yaml.nodes import ScalarNode
 
 from domain.errors import InvalidInputError
 from service.yaml_spots import Spot, compose
-from worktime.calendar import Override, Slot, WorkCalendar, check_slots
+from worktime.calendar import Override, Season, Slot, WorkCalendar, check_seasons, check_slots
 
-_FIELDS: Final = ("zone", "slots", "week", "holidays", "days", "complete_years", "unknown_years")
+_FIELDS: Final = ("zone", "slots", "seasons", "week", "holidays", "days", "complete_years", "unknown_years")
 _WEEK: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _SLOT: Final = re.compile(r"([01]\d|2[0-4]):([0-5]\d)-([01]\d|2[0-4]):([0-5]\d)", re.ASCII)
 _DAY: Final = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
+_MONTH_DAY: Final = re.compile(r"\d{2}-\d{2}", re.ASCII)
+_LEAP_YEAR: Final = 2000
 _YEAR: Final = re.compile(r"(19|20|21)\d{2}", re.ASCII)
 _MARKS: Final = ("working", "holiday")
 
@@ -32,6 +34,8 @@ def read_calendar(path: Path, zone: ZoneInfo) -> WorkCalendar:
     read = WorkCalendar(zone=read_zone(top["zone"]) if "zone" in top else zone)
     if "slots" in top:
         read = replace(read, slots=_slots(top["slots"]))
+    if "seasons" in top:
+        read = replace(read, seasons=_seasons(top["seasons"]))
     if "week" in top:
         read = replace(read, week=frozenset(_WEEK.index(each.one_of(_WEEK)) for each in top["week"].items()))
     if "holidays" in top and top["holidays"].one_of(("state_council", "none")) == "none":
@@ -75,6 +79,31 @@ def _slot(spot: Spot) -> Slot:
         raise spot.wrong("hours such as 08:00-12:00")
     hour, minute, end_hour, end_minute = map(int, match.groups())
     return Slot(hour * 3600 + minute * 60, end_hour * 3600 + end_minute * 60)
+
+
+def _seasons(spot: Spot) -> tuple[Season, ...]:
+    seasons = tuple(_season(each) for each in spot.items())
+    try:
+        check_seasons(seasons)
+    except InvalidInputError as error:
+        raise InvalidInputError(f"{spot.place}: {error}") from error
+    return seasons
+
+
+def _season(spot: Spot) -> Season:
+    parts = spot.fields(needed=("from", "to", "slots"))
+    return Season(_month_day(parts["from"]), _month_day(parts["to"]), _slots(parts["slots"]))
+
+
+def _month_day(spot: Spot) -> tuple[int, int]:
+    text = spot.text()
+    try:
+        if _MONTH_DAY.fullmatch(text):
+            day = date.fromisoformat(f"{_LEAP_YEAR}-{text}")
+            return day.month, day.day
+    except ValueError:
+        pass
+    raise spot.wrong("a month and a day such as 05-01")
 
 
 def _days(spots: Mapping[str, Spot]) -> dict[date, Override]:

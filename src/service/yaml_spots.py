@@ -22,6 +22,7 @@ _SINGLE: Final = {
     "expect": "an expected step",
     "rules": "a rule",
     "slots": "a slot",
+    "seasons": "a season",
     "week": "a weekday",
     "complete_years": "a year",
 }

@@ -1,9 +1,10 @@
 """The working calendar: which days of a district are worked, why, and in which hours."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
+from itertools import combinations
 from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -63,6 +64,25 @@ WEEK: Final = frozenset(range(5))
 """Monday to Friday, as ``date.weekday`` counts."""
 
 
+class Season(NamedTuple):
+    """A part of every year with hours of its own (夏令时作息), as month and day of its first and its last day."""
+
+    first: tuple[int, int]
+    last: tuple[int, int]
+    slots: tuple[Slot, ...]
+
+    def holds(self, month_day: tuple[int, int]) -> bool:
+        """Whether a day lies in it; one that begins after it ends goes over the new year."""
+        if self.first <= self.last:
+            return self.first <= month_day <= self.last
+        return month_day >= self.first or month_day <= self.last
+
+    def __str__(self) -> str:
+        """From when to when."""
+        (month, day), (last_month, last_day) = self.first, self.last
+        return f"{month:02}-{day:02} to {last_month:02}-{last_day:02}"
+
+
 class Override(NamedTuple):
     """What the district says of one day, whatever the State Council says."""
 
@@ -102,6 +122,8 @@ class WorkCalendar:
 
     zone: ZoneInfo
     slots: tuple[Slot, ...] = (MORNING, AFTERNOON)
+    seasons: tuple[Season, ...] = ()
+    """Parts of the year in which other slots than the usual ones hold."""
     week: frozenset[int] = WEEK
     """The weekdays that are worked, Monday 0."""
     overrides: Mapping[date, Override] = field(default_factory=dict[date, Override])
@@ -114,12 +136,15 @@ class WorkCalendar:
     _years: dict[int, Year] = field(default_factory=dict[int, Year], init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        """Refuse slots out of order.
+        """Refuse slots out of order and seasons that overlap.
 
         Raises:
-            InvalidInputError: the message names the slot.
+            InvalidInputError: the message names the slot or the seasons.
         """
         check_slots(self.slots)
+        for season in self.seasons:
+            check_slots(season.slots)
+        check_seasons(self.seasons)
         for override in self.overrides.values():
             check_slots(override.slots or ())
 
@@ -137,7 +162,7 @@ class WorkCalendar:
         if override is not None and not override.working:
             return Day(day, DayKind.HOLIDAY, override.why or "the district's own day off", ())
         if override is not None:
-            slots = self.slots if override.slots is None else override.slots
+            slots = self._usual(day) if override.slots is None else override.slots
             kind = DayKind.WORKING if day.weekday() in self.week else DayKind.MAKE_UP
             return Day(day, kind, override.why or "the district's own working day", slots)
         self._require(day.year)
@@ -148,7 +173,7 @@ class WorkCalendar:
                 return Day(day, DayKind.HOLIDAY, str(self.notices.days_off[day]), ())
         guess = "" if self.knows(day.year) else f", as the holidays of {day.year} are not known"
         if day.weekday() in self.week:
-            return Day(day, DayKind.WORKING, f"working day{guess}", self.slots)
+            return Day(day, DayKind.WORKING, f"working day{guess}", self._usual(day))
         return Day(day, DayKind.WEEKEND, f"weekend{guess}", ())
 
     def year(self, year: int) -> Year:
@@ -166,6 +191,12 @@ class WorkCalendar:
         """When the district's wall clocks first show that time, in microseconds."""
         return first_shown(day, second, self.zone)
 
+    def _usual(self, day: date) -> tuple[Slot, ...]:
+        for season in self.seasons:
+            if season.holds((day.month, day.day)):
+                return season.slots
+        return self.slots
+
     def _lay_out(self, year: int) -> Year:
         self._require(year)
         laid_out, counted = Year([], [], []), 0
@@ -173,11 +204,10 @@ class WorkCalendar:
             day = self.day(date.fromordinal(ordinal))
             for slot in day.slots:
                 begin, end = self.instant(day.date, slot.begin), self.instant(day.date, slot.end)
-                if begin < end:  # a slot in an hour that the clock skips is none
-                    counted += end - begin
-                    laid_out.begins.append(begin)
-                    laid_out.ends.append(end)
-                    laid_out.counted.append(counted)
+                counted += end - begin
+                laid_out.begins.append(begin)
+                laid_out.ends.append(end)
+                laid_out.counted.append(counted)
         return laid_out
 
     def _require(self, year: int) -> None:
@@ -205,6 +235,17 @@ def check_slots(slots: tuple[Slot, ...]) -> None:
         if slot.begin < last:
             raise InvalidInputError(f"slots must follow one another without overlap: {slot} begins too early")
         last = slot.end
+
+
+def check_seasons(seasons: Sequence[Season]) -> None:
+    """Refuse seasons of which a day would have two.
+
+    Raises:
+        InvalidInputError: the message names both.
+    """
+    for one, other in combinations(seasons, 2):
+        if one.holds(other.first) or other.holds(one.first):
+            raise InvalidInputError(f"seasons must not overlap: {one} and {other} do")
 
 
 def _face(second: int) -> str:

@@ -107,7 +107,7 @@ def _joined(spans: Iterable[_Span]) -> list[_Span]:
     """Nights over midnight, weekends and holidays as one span."""
     found: list[_Span] = []
     for span in spans:
-        if found and not span.counted and found[-1].why == span.why and not found[-1].counted:
+        if found and not span.counted and found[-1].why == span.why:
             found[-1] = found[-1]._replace(end=span.end)
         else:
             found.append(span)

@@ -19,6 +19,8 @@ LIMIT = ("--limit", "4work_hour")
 FILE = """\
 zone: Asia/Shanghai
 slots: [09:00-12:00, 13:30-17:30]
+seasons:
+  - {from: 05-01, to: 09-30, slots: [08:00-12:00, 15:00-18:00]}
 week: [mon, tue, wed, thu, fri, sat]
 days:
   2026-11-21: {holiday: 区运动会}
@@ -137,8 +139,18 @@ def test_days_are_told_a_line_each() -> None:
 
 def test_a_calendar_file_says_what_the_district_does_otherwise(tmp_path: Path) -> None:
     file = written(tmp_path, FILE)
-    days = ("2026-11-21", "2026-11-22", "2026-11-24", "2026-11-28", "2026-11-29", "2027-01-01", "2027-01-04")
+    days = (
+        "2026-09-30",
+        "2026-11-21",
+        "2026-11-22",
+        "2026-11-24",
+        "2026-11-28",
+        "2026-11-29",
+        "2027-01-01",
+        "2027-01-04",
+    )
     assert lines("day", *days, "2196-02-29", "--calendar", file) == [
+        "2026-09-30 Wed working day (08:00-12:00, 15:00-18:00)",
         "2026-11-21 Sat holiday: 区运动会",
         "2026-11-22 Sun make-up day: 补班 (08:00-10:00)",
         "2026-11-24 Tue holiday: the district's own day off",
@@ -225,8 +237,8 @@ def test_wrong_input_is_told(arguments: Sequence[str], message: str) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", " is empty; a calendar file has one or more of zone, slots, week, holidays, days, complete_years, "),
-        ("zones: x", ", line 1: the file knows no zones; it knows zone, slots, week, holidays, days, complete_years, "),
+        ("", " is empty; a calendar file has one or more of zone, slots, seasons, week, holidays, days, "),
+        ("zones: x", ", line 1: the file knows no zones; it knows zone, slots, seasons, week, holidays, days, "),
         ("zone: Shanghai", ", line 1: zone must be a time zone such as Asia/Shanghai, not 'Shanghai'"),
         ("slots: 08:00-12:00", ", line 1: slots must be a list, not '08:00-12:00'"),
         ("slots: []", ", line 1: slots must be a list of one slot or more"),
@@ -234,6 +246,20 @@ def test_wrong_input_is_told(arguments: Sequence[str], message: str) -> None:
         ("slots: [14:00-18:00, 08:00-12:00]", ", line 1: slots must follow one another without overlap: 08:00-12:00 "),
         ("slots: [22:00-06:00]", ", line 1: a slot must begin before it ends and lie within one day, not 22:00-06:00"),
         ("slots: [20:00-24:30]", ", line 1: a slot must begin before it ends and lie within one day, not 20:00-24:30"),
+        ("seasons:\n- {from: 05-01}", ", line 2: a season needs to"),
+        (
+            "seasons:\n- {from: 5-1, to: 09-30, slots: []}",
+            ", line 2: from must be a month and a day such as 05-01, not '5-1'",
+        ),
+        (
+            "seasons:\n- {from: 05-01, to: 09-31, slots: []}",
+            ", line 2: to must be a month and a day such as 05-01, not ",
+        ),
+        ("seasons:\n- {from: 05-01, to: 09-30, slots: []}", ", line 2: slots must be a list of one slot or more"),
+        (
+            "seasons:\n- {from: 05-01, to: 09-30, slots: &s [08:00-12:00]}\n- {from: 09-30, to: 10-31, slots: *s}",
+            ", line 2: seasons must not overlap: 05-01 to 09-30 and 09-30 to 10-31 do",
+        ),
         ("week: [monday]", ", line 1: a weekday must be one of mon, tue, wed, thu, fri, sat, sun, not 'monday'"),
         ("holidays: china", ", line 1: holidays must be one of state_council, none, not 'china'"),
         ("unknown_years: guess", ", line 1: unknown_years must be one of refuse, weekdays, not 'guess'"),

@@ -6,7 +6,16 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from domain.errors import InvalidInputError
-from worktime.calendar import DayKind, Override, Slot, UnknownYearError, WorkCalendar
+from worktime.calendar import (
+    AFTERNOON,
+    MORNING,
+    DayKind,
+    Override,
+    Season,
+    Slot,
+    UnknownYearError,
+    WorkCalendar,
+)
 from worktime.deadline import deadline
 from worktime.explain import explain
 from worktime.limit import Limit, Unit, make_limit, parse_limit
@@ -18,6 +27,8 @@ NOTICES = STATE_COUNCIL._replace(years=frozenset(range(2004, 2027)))  # whatever
 CHINA = WorkCalendar(zone=SHANGHAI, notices=NOTICES)
 WHOLE_DAYS = (Slot(0, 86_400),)
 EVERY_DAY = frozenset(range(7))
+
+_MonthDay = tuple[int, int]
 
 
 def at(text: str, zone: ZoneInfo = SHANGHAI) -> datetime:
@@ -88,6 +99,46 @@ def test_a_year_that_the_district_tells_in_full_is_its_own() -> None:
     assert told.day(date(2026, 10, 1)).kind is DayKind.WORKING
     assert told.day(date(2026, 10, 10)).kind is DayKind.WEEKEND
     assert told.day(date(2025, 10, 1)).kind is DayKind.HOLIDAY
+
+
+def test_a_season_has_hours_of_its_own() -> None:
+    def hours(begin: int, end: int) -> tuple[Slot, ...]:
+        return (Slot(begin * 3600, end * 3600),)
+
+    summer, winter = Season((5, 1), (9, 30), hours(9, 17)), Season((12, 15), (2, 29), hours(10, 16))
+    calendar = WorkCalendar(zone=SHANGHAI, seasons=(summer, winter))
+    days = (
+        "2026-04-30",
+        "2026-05-06",
+        "2026-09-30",
+        "2026-10-08",
+        "2026-12-14",
+        "2026-12-15",
+        "2024-02-29",
+        "2024-03-01",
+    )
+    assert [calendar.day(date.fromisoformat(day)).slots for day in days] == [
+        *((MORNING, AFTERNOON), summer.slots, summer.slots, (MORNING, AFTERNOON)),
+        *((MORNING, AFTERNOON), winter.slots, winter.slots, (MORNING, AFTERNOON)),
+    ]
+    # Seven hours on Wednesday the 30th of September from ten on, then an hour on Thursday the 8th of October.
+    assert deadline(at("09-30T10:00"), parse_limit("1work_day"), calendar) == at("10-08T09:00")
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (((5, 1), (9, 30)), ((9, 30), (10, 31))),
+        (((11, 1), (3, 31)), ((1, 1), (1, 2))),
+        (((5, 1), (5, 2)), ((4, 1), (6, 1))),
+    ],
+)
+def test_a_day_lies_in_one_season_at_most(one: tuple[_MonthDay, _MonthDay], other: tuple[_MonthDay, _MonthDay]) -> None:
+    for first, second in ((one, other), (other, one)):
+        with pytest.raises(
+            InvalidInputError, match=r"^seasons must not overlap: \d\d-\d\d to \d\d-\d\d and \d\d-\d\d to"
+        ):
+            WorkCalendar(zone=SHANGHAI, seasons=(Season(*first, (MORNING,)), Season(*second, (MORNING,))))
 
 
 def test_a_calendar_without_working_time_is_an_error() -> None:
