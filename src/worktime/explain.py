@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, datetime, timedelta
+from enum import StrEnum
 from typing import Final, NamedTuple
 
 from domain.instants import from_micros, to_micros
@@ -15,15 +16,30 @@ _LATE: Final = 17 * _HOUR
 """From here on nobody asks why work is over; a day that ends earlier is said to be a short one."""
 
 
+class Sort(StrEnum):
+    """What the clock does in an interval."""
+
+    COUNTED = "counted"
+    SKIPPED = "skipped"
+    """Nothing is worked then."""
+    PAUSED = "paused"
+    """The clock is held, whether anything is worked or not."""
+
+
 class Interval(NamedTuple):
-    """A stretch of time, why it counts or does not, and how much of the unit's time lies in it."""
+    """A stretch of time, and why it counts or does not."""
 
     begin: datetime
     end: datetime
-    counted: bool
+    sort: Sort
     why: str
     lost: timedelta = timedelta(0)
     """What a pause kept from being counted."""
+
+    @property
+    def counted(self) -> bool:
+        """Whether the clock runs."""
+        return self.sort is Sort.COUNTED
 
     @property
     def length(self) -> timedelta:
@@ -34,7 +50,7 @@ class Interval(NamedTuple):
 class _Span(NamedTuple):
     begin: int
     end: int
-    counted: bool
+    sort: Sort
     why: str
 
 
@@ -53,7 +69,7 @@ def explain(
     for low, high in still:
         found += _running(begin, low, unit, calendar)
         lost = timedelta(microseconds=count(low, high, unit, calendar))
-        found.append(Interval(from_micros(low), from_micros(high), False, _why_paused(pauses, low, high), lost))
+        found.append(Interval(from_micros(low), from_micros(high), Sort.PAUSED, _why_paused(pauses, low, high), lost))
         begin = high
     return found + _running(begin, end, unit, calendar)
 
@@ -63,12 +79,12 @@ def _running(begin: int, end: int, unit: Unit, calendar: WorkCalendar) -> list[I
     if begin >= end:
         return []
     if not unit.working:
-        return [Interval(from_micros(begin), from_micros(end), True, f"{unit.name_zh} runs on day and night")]
+        return [Interval(from_micros(begin), from_micros(end), Sort.COUNTED, f"{unit.name_zh} runs on day and night")]
     clipped = (
         span._replace(begin=max(span.begin, begin), end=min(span.end, end)) for span in _days(begin, end, calendar)
     )
     return [
-        Interval(from_micros(span.begin), from_micros(span.end), span.counted, span.why)
+        Interval(from_micros(span.begin), from_micros(span.end), span.sort, span.why)
         for span in _joined(span for span in clipped if span.begin < span.end)
     ]
 
@@ -83,17 +99,17 @@ def _parts(day: Day, calendar: WorkCalendar) -> Iterator[_Span]:
     """The day from midnight to midnight."""
     if not day.slots:
         why = f"holiday: {day.why}" if day.kind is DayKind.HOLIDAY else day.why
-        yield _Span(calendar.instant(day.date, 0), calendar.instant(day.date, _A_DAY), False, why)
+        yield _Span(calendar.instant(day.date, 0), calendar.instant(day.date, _A_DAY), Sort.SKIPPED, why)
         return
     over = calendar.instant(day.date, 0)
     last: Slot | None = None
     for slot in day.slots:
         begin, end = calendar.instant(day.date, slot.begin), calendar.instant(day.date, slot.end)
-        yield _Span(over, begin, False, _why_not(last, slot))
+        yield _Span(over, begin, Sort.SKIPPED, _why_not(last, slot))
         why = slot.name if day.why == "working day" else f"{slot.name}, {day.why}"
-        yield _Span(begin, end, True, why)
+        yield _Span(begin, end, Sort.COUNTED, why)
         over, last = end, slot
-    yield _Span(over, calendar.instant(day.date, _A_DAY), False, _why_not(last, None))
+    yield _Span(over, calendar.instant(day.date, _A_DAY), Sort.SKIPPED, _why_not(last, None))
 
 
 def _why_not(before: Slot | None, after: Slot | None) -> str:
@@ -107,7 +123,7 @@ def _joined(spans: Iterable[_Span]) -> list[_Span]:
     """Nights over midnight, weekends and holidays as one span."""
     found: list[_Span] = []
     for span in spans:
-        if found and not span.counted and found[-1].why == span.why:
+        if found and span.sort is Sort.SKIPPED and found[-1].why == span.why:
             found[-1] = found[-1]._replace(end=span.end)
         else:
             found.append(span)

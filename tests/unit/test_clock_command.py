@@ -1,5 +1,7 @@
 """``streetwarden clock``: what it prints, and what it says of input that it cannot take."""
 
+import re
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +13,7 @@ from typer.testing import CliRunner, Result
 from domain.errors import InvalidInputError
 from service import cli
 from service.commands import clock
+from tests.support.documents import ROOT, example, text_of
 from worktime.state_council import STATE_COUNCIL
 
 FROM = ("--from", "2026-11-20T11:00+08:00")
@@ -298,3 +301,59 @@ def test_wrong_input_ends_with_65(monkeypatch: pytest.MonkeyPatch, capsys: pytes
         cli.main()
     assert ended.value.code == 65
     assert capsys.readouterr().err == "streetwarden: a day must be a date such as 2026-10-10, not 'tomorrow'\n"
+
+
+# ------------------------------------------------------------------------------------------------- the manual
+
+
+def commanded(name: str) -> tuple[list[str], str]:
+    """The words of an example's command after ``streetwarden clock``, and what the manual says it prints."""
+    command, output = example("docs/working-time.md", name).replace("\\\n", " ").split("\n", 1)
+    words = shlex.split(command)
+    assert words[:3] == ["$", "streetwarden", "clock"]
+    return words[3:], output
+
+
+@pytest.mark.parametrize("name", ["deadline", "days", "elapsed"])
+def test_the_manual_shows_what_is_printed(name: str) -> None:
+    words, output = commanded(name)
+    assert run(*words).output == output
+
+
+def test_the_manual_shows_the_picture_that_is_drawn(tmp_path: Path) -> None:
+    words, _ = commanded("deadline")
+    picture = tmp_path / "deadline.svg"
+    lines(*words, "--draw", picture)
+    drawn = picture.read_text(encoding="utf-8")
+    assert drawn == text_of(ROOT / "docs/pictures/deadline.svg")
+    rows = re.findall(r'font-size="11">(\w.*?)</text>', drawn)
+    assert rows == ["Wed 09-30", "10-01 to 10-07", "Thu 10-08", "Fri 10-09", "Sat 10-10"]
+
+
+def test_the_manual_s_calendar_is_one(tmp_path: Path) -> None:
+    file = written(tmp_path, example("docs/working-time.md", "calendar"))
+    assert lines("day", "2026-08-03", "2026-12-25", "2026-12-26", "2027-01-01", "--calendar", file) == [
+        "2026-08-03 Mon working day (08:30-12:00, 15:00-18:30)",
+        "2026-12-25 Fri holiday: 区运动会",
+        "2026-12-26 Sat make-up day: 补班 (08:30-12:00)",
+        "2027-01-01 Fri holiday: the district's own day off",
+    ]
+
+
+def test_a_picture_that_cannot_be_drawn_is_told(tmp_path: Path) -> None:
+    missing = tmp_path / "missing" / "x.svg"
+    assert (
+        said("deadline", *FROM, *LIMIT, "--draw", missing) == f"{missing} cannot be written: No such file or directory"
+    )
+    file = tmp_path / "x.svg"
+    long = ("deadline", "--from", "2026-01-05T11:00+08:00", "--limit", "100natural_day", "--draw", file)
+    assert said(*long) == "a picture shows at most 62 days, not 101"
+    assert not file.exists()
+
+
+def test_a_deadline_at_midnight_is_drawn_at_the_end_of_its_day(tmp_path: Path) -> None:
+    file = tmp_path / "x.svg"
+    calendar = written(tmp_path, "slots: [20:00-24:00]")
+    told = lines("deadline", *FROM, *LIMIT, "--calendar", calendar, "--draw", file)
+    assert told[0] == "2026-11-21T00:00:00+08:00"
+    assert ">due 00:00</text>" in file.read_text(encoding="utf-8")

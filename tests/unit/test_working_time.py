@@ -9,7 +9,7 @@ import pytest
 from domain.errors import InvalidInputError
 from worktime.calendar import Override, Slot, WorkCalendar
 from worktime.deadline import Due, Pause, Term, deadline, elapsed, first_due, remaining, warn_at
-from worktime.explain import Interval, explain
+from worktime.explain import Interval, Sort, explain
 from worktime.limit import Unit, parse_limit
 from worktime.state_council import STATE_COUNCIL
 
@@ -179,28 +179,30 @@ def test_of_a_stage_and_the_whole_the_first_to_end_is_named() -> None:
 def test_an_explanation_lists_what_counts_and_what_does_not() -> None:
     paused = Pause(at("10-09T09:00"), at("10-09T15:00"), "等待审批")
     assert explain(at("09-30T17:00"), at("10-10T09:00"), Unit.WORK_HOUR, CHINA, [paused]) == [
-        Interval(at("09-30T17:00"), at("09-30T18:00"), True, "afternoon slot"),
-        Interval(at("09-30T18:00"), at("10-01T00:00"), False, "night"),
-        Interval(at("10-01T00:00"), at("10-08T00:00"), False, "holiday: National Day 国庆节"),
-        Interval(at("10-08T00:00"), at("10-08T08:00"), False, "night"),
-        Interval(at("10-08T08:00"), at("10-08T12:00"), True, "morning slot"),
-        Interval(at("10-08T12:00"), at("10-08T14:00"), False, "lunch break"),
-        Interval(at("10-08T14:00"), at("10-08T18:00"), True, "afternoon slot"),
-        Interval(at("10-08T18:00"), at("10-09T08:00"), False, "night"),
-        Interval(at("10-09T08:00"), at("10-09T09:00"), True, "morning slot"),
-        Interval(at("10-09T09:00"), at("10-09T15:00"), False, "pause: 等待审批", timedelta(hours=4)),
-        Interval(at("10-09T15:00"), at("10-09T18:00"), True, "afternoon slot"),
-        Interval(at("10-09T18:00"), at("10-10T08:00"), False, "night"),
-        Interval(at("10-10T08:00"), at("10-10T09:00"), True, "morning slot, make-up day 调休 for National Day 国庆节"),
+        Interval(at("09-30T17:00"), at("09-30T18:00"), Sort.COUNTED, "afternoon slot"),
+        Interval(at("09-30T18:00"), at("10-01T00:00"), Sort.SKIPPED, "night"),
+        Interval(at("10-01T00:00"), at("10-08T00:00"), Sort.SKIPPED, "holiday: National Day 国庆节"),
+        Interval(at("10-08T00:00"), at("10-08T08:00"), Sort.SKIPPED, "night"),
+        Interval(at("10-08T08:00"), at("10-08T12:00"), Sort.COUNTED, "morning slot"),
+        Interval(at("10-08T12:00"), at("10-08T14:00"), Sort.SKIPPED, "lunch break"),
+        Interval(at("10-08T14:00"), at("10-08T18:00"), Sort.COUNTED, "afternoon slot"),
+        Interval(at("10-08T18:00"), at("10-09T08:00"), Sort.SKIPPED, "night"),
+        Interval(at("10-09T08:00"), at("10-09T09:00"), Sort.COUNTED, "morning slot"),
+        Interval(at("10-09T09:00"), at("10-09T15:00"), Sort.PAUSED, "pause: 等待审批", timedelta(hours=4)),
+        Interval(at("10-09T15:00"), at("10-09T18:00"), Sort.COUNTED, "afternoon slot"),
+        Interval(at("10-09T18:00"), at("10-10T08:00"), Sort.SKIPPED, "night"),
+        Interval(
+            at("10-10T08:00"), at("10-10T09:00"), Sort.COUNTED, "morning slot, make-up day 调休 for National Day 国庆节"
+        ),
     ]
 
 
 def test_an_explanation_of_the_clock_that_runs_on() -> None:
     paused = Pause(at("11-22T00:00"), at("11-22T01:30"))
     assert explain(at("11-21T22:00"), at("11-22T05:30"), Unit.URGENT_HOUR, CHINA, [paused]) == [
-        Interval(at("11-21T22:00"), at("11-22T00:00"), True, "紧急工作时 runs on day and night"),
-        Interval(at("11-22T00:00"), at("11-22T01:30"), False, "pause", timedelta(hours=1.5)),
-        Interval(at("11-22T01:30"), at("11-22T05:30"), True, "紧急工作时 runs on day and night"),
+        Interval(at("11-21T22:00"), at("11-22T00:00"), Sort.COUNTED, "紧急工作时 runs on day and night"),
+        Interval(at("11-22T00:00"), at("11-22T01:30"), Sort.PAUSED, "pause", timedelta(hours=1.5)),
+        Interval(at("11-22T01:30"), at("11-22T05:30"), Sort.COUNTED, "紧急工作时 runs on day and night"),
     ]
 
 

@@ -12,6 +12,7 @@ import typer
 
 from domain.errors import InvalidInputError
 from service.calendar_file import read_calendar
+from service.deadline_picture import draw
 from service.settings import load_settings
 from worktime.calendar import DayKind, WorkCalendar
 from worktime.deadline import Pause, Term, deadline, elapsed, warn_at
@@ -70,6 +71,9 @@ def print_deadline(
     ] = None,
     calendar: _CalendarOption = None,
     zone: _ZoneOption = None,
+    draw_into: Annotated[
+        Path | None, typer.Option("--draw", metavar="FILE", help="Also draw the intervals, a row a day, as SVG.")
+    ] = None,
 ) -> None:
     """Print a deadline on the first line, and under it every interval that was counted or skipped, and why."""
     begin = _moment("--from", start)
@@ -77,13 +81,16 @@ def print_deadline(
     pauses = _pauses(pause)
     days = _calendar(calendar, zone)
     end = deadline(begin, allowed, days, pauses, extensions)
+    early = None if warn is None else warn_at(Term(begin, allowed, pauses, extensions), _early(warn), days)
+    told = f"{' and '.join(map(str, (allowed, *extensions)))} from {_local(begin, days.zone)}"
+    intervals = explain(begin, end, allowed.unit, days, pauses)
+    if draw_into is not None:
+        _write(draw_into, draw(told, intervals, days.zone, early))
     typer.echo(_local(end, days.zone))
-    if warn is not None:
-        early = warn_at(Term(begin, allowed, pauses, extensions), _early(warn), days)
+    if early is not None:
         typer.echo(f"warn at {_local(early, days.zone)}")
-    together = " and ".join(map(str, (allowed, *extensions)))
-    typer.echo(f"{together} from {_local(begin, days.zone)} ({days.zone.key})")
-    _print_intervals(explain(begin, end, allowed.unit, days, pauses), days.zone)
+    typer.echo(f"{told} ({days.zone.key})")
+    _print_intervals(intervals, days.zone)
 
 
 @_clock.command("elapsed")
@@ -113,11 +120,10 @@ def print_elapsed(
 def print_days(
     given: Annotated[list[str], typer.Argument(metavar="DATE…", help="Dates such as 2026-10-10.")],
     calendar: _CalendarOption = None,
-    zone: _ZoneOption = None,
 ) -> None:
     """Say of each date whether it is worked, why, and in which hours; a line each."""
     dates = [_date(text) for text in given]
-    days = _calendar(calendar, zone)
+    days = _calendar(calendar, None)
     for each in dates:
         day = days.day(each)
         what = day.why if day.why.startswith(_NAMES[day.kind]) else f"{_NAMES[day.kind]}: {day.why}"
@@ -187,10 +193,17 @@ def _calendar(file: Path | None, zone: str | None) -> WorkCalendar:
     return WorkCalendar(zone=named) if file is None else replace(read_calendar(file, named), zone=named)
 
 
+def _write(file: Path, picture: str) -> None:
+    try:
+        file.write_text(picture, encoding="utf-8")
+    except OSError as error:
+        raise InvalidInputError(f"{file} cannot be written: {error.strerror}") from error
+
+
 def _print_intervals(intervals: Sequence[Interval], zone: ZoneInfo) -> None:
     rows = [
         (
-            "counted" if each.counted else "skipped",
+            each.sort.value,
             f"{each.begin.astimezone(zone):%a} {_local(each.begin, zone)}",
             f"{each.end.astimezone(zone):%a} {_local(each.end, zone)}",
             _length(each.length),
