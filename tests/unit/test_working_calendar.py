@@ -4,6 +4,7 @@ from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
+from chinese_calendar import is_workday  # type: ignore[import-untyped]  # it comes without types
 
 from domain.errors import InvalidInputError
 from worktime.calendar import (
@@ -48,6 +49,13 @@ def test_days_are_told_with_their_reason() -> None:
     assert told("2026-10-01") == (DayKind.HOLIDAY, "National Day 国庆节", 0)
     assert told("2026-10-10") == (DayKind.MAKE_UP, "make-up day 调休 for National Day 国庆节", 2)
     assert told("2026-02-14") == (DayKind.MAKE_UP, "make-up day 调休 for Spring Festival 春节", 2)
+
+
+def test_every_day_of_the_notices_is_judged_as_the_library_does() -> None:
+    first, last = date(min(NOTICES.years), 1, 1), date(max(NOTICES.years), 12, 31)
+    for ordinal in range(first.toordinal(), last.toordinal() + 1):
+        day = date.fromordinal(ordinal)
+        assert bool(CHINA.day(day).slots) is is_workday(day), day
 
 
 def test_the_district_s_own_days_prevail() -> None:
