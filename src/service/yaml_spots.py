@@ -17,7 +17,16 @@ _TIME: Final = re.compile(
     r"(?:(?P<d>\d+)d)?(?:(?P<h>\d+)h)?(?:(?P<m>\d+)m)?(?:(?P<s>\d+(?:\.\d+)?)s)?|(?P<bare>\d+(?:\.\d+)?)"
 )
 _LONGEST: Final = timedelta(days=3660)
-_SINGLE: Final = {"stories": "a story", "inputs": "an input", "expect": "an expected step", "rules": "a rule"}
+_SINGLE: Final = {
+    "stories": "a story",
+    "inputs": "an input",
+    "expect": "an expected step",
+    "rules": "a rule",
+    "slots": "a slot",
+    "seasons": "a season",
+    "week": "a weekday",
+    "complete_years": "a year",
+}
 
 
 def compose(path: Path, expected: str) -> "Spot":
