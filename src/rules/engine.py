@@ -35,6 +35,10 @@ def uneventful(plan: Plan, reading: Reading, hearing: Hearing) -> bool:
         if hearing.heard_at is not None and reading.received_at - hearing.heard_at > silence.wait:
             return False
     quiet = plan.quiet
+    if plan.quiet_else is not None:
+        quiet, at = plan.quiet_else, to_micros(reading.at)
+        if not all(condition.fine(reading.values, at) for condition in plan.timely):
+            return False
     for measure, value in reading.values.items():
         interval = quiet.get(measure)
         if interval is not None and not interval[0] < value < interval[1]:

@@ -159,9 +159,14 @@ class Nights:
         self._schedule = schedule
         self._dimming = dimming
         self._nights: dict[int, Night | None] = {}
+        self._last: Expected | None = None
 
     def expected(self, at: int) -> Expected | None:
         """What a lamp should do; ``None`` where the sun does not rise or set (极昼极夜), so that nobody can tell."""
+        last = self._last
+        if last is not None and last.since <= at < last.until:
+            # Lamps of one place ask about nearly the same moment, one after the other.
+            return last
         number = (at - self._noon) // _DAY
         before, night, after = (self._night(each) for each in (number - 1, number, number + 1))
         if before is None or night is None or after is None:
@@ -172,7 +177,10 @@ class Nights:
         since = at - _DAY if begun is None else begun[0]
         until = at + _DAY if next_ is None else next_[0]
         pct = 0.0 if begun is None else begun[1]
-        return Expected(pct > 0, pct, since, until)
+        found = Expected(pct > 0, pct, since, until)
+        if begun is not None and next_ is not None:
+            self._last = found
+        return found
 
     def _night(self, number: int) -> Night | None:
         if number not in self._nights:

@@ -7,7 +7,7 @@ from math import inf
 
 from domain.alert import Severity
 from domain.instants import seconds_to_micros
-from rules.rule import Condition, Lapsing, Reach, Remembering, Rule
+from rules.rule import Condition, Lapsing, Reach, Remembering, Rule, Timely
 from rules.surroundings import Surroundings, put_in_place
 
 
@@ -60,6 +60,10 @@ class Plan:
     """Microseconds for which a reading stays valid."""
     rules: Mapping[str, Rule]
     """The rules as they apply, overrides included, by slot: the key, of a rule in shadow with a mark."""
+    timely: tuple[Timely, ...] = ()
+    """The conditions that a healthy reading must be shown together with its time."""
+    quiet_else: Mapping[str, tuple[float, float]] | None = None
+    """As ``quiet``, by the other rules; ``None``: there are no timely ones."""
 
 
 def make_plan(
@@ -89,6 +93,7 @@ def make_plan(
         for rule in applied
         if (intervals := rule.condition.silence_intervals) is not None
     ]
+    timely = tuple(watch.condition for watch in watches if isinstance(watch.condition, Timely))
     return Plan(
         watches=tuple(watches),
         by_key={watch.key: watch for watch in watches},
@@ -96,6 +101,8 @@ def make_plan(
         silences=tuple(silences),
         validity=seconds_to_micros(validity_s),
         rules={rule.slot: rule for rule in applied},
+        timely=timely,
+        quiet_else=_quiet([one for one in watches if not isinstance(one.condition, Timely)]) if timely else None,
     )
 
 

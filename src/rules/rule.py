@@ -136,6 +136,18 @@ class Lapsing(Condition, Protocol):
 
 
 @runtime_checkable
+class Timely(Condition, Protocol):
+    """A condition whose verdict on a value depends on the reading's time; ``quiet_within`` can say nothing of it."""
+
+    def fine(self, values: Mapping[str, MeasureValue], at: int) -> bool:
+        """Whether a reading of ``at``, in microseconds, changes nothing while nothing is pending or firing.
+
+        Every reading of a healthy device asks it, so it must be cheap.
+        """
+        ...
+
+
+@runtime_checkable
 class Marked(Condition, Protocol):
     """A condition whose limits are values of its measure: a picture of the signal can show them."""
 

@@ -258,3 +258,17 @@ def test_its_revision_names_the_schedule_and_not_the_position() -> None:
     assert here == there
     assert here["schedule"] == {"name": "city", "seasons": [{**SEASONS[0], "dim": [{"from": "23:30", "pct": 50.0}]}]}
     assert "schedule" not in DARK.as_data()
+
+
+@pytest.mark.parametrize("hour", range(24))
+@pytest.mark.parametrize(
+    "values", [{"lamp_on": True, "dim_pct": 100.0}, {"lamp_on": True, "dim_pct": 50.0}, {"lamp_on": False}]
+)
+def test_a_reading_is_passed_by_just_where_judging_it_would_change_nothing(
+    hour: int, values: dict[str, MeasureValue]
+) -> None:
+    plan = plan_of(DARK, BURNING, DIMMED)
+    one = reading(f"05T{hour:02}:40", None, **values)
+    tracks = Tracks()
+    steps = judge(plan, tracks, one, UNHEARD)
+    assert uneventful(plan, one, UNHEARD) is (not steps and not tracks)

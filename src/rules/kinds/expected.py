@@ -225,6 +225,11 @@ class Placed:
         judged = self.rule.verdict(values, self.expected(at))
         return None if judged is None else (judged[0], [judged[1]], None)
 
+    def fine(self, values: Mapping[str, MeasureValue], at: int) -> bool:
+        """Whether it is as expected, or what is expected is not known then."""
+        judged = self.rule.verdict(values, self.expected(at))
+        return judged is None or judged[1] is not Verdict.BAD
+
     def expected(self, at: int) -> State | None:
         """What is expected of the lamp at a moment; ``None`` near a switching time, and where there is no night."""
         state = self._state(at)
