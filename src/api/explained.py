@@ -1,13 +1,14 @@
 """Explain at a moment: how one rule of a device stood then, judged anew from the readings that are stored."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
 from api.models.device_rules import name_of
 from api.rule_desk import load_book
 from devices.kind import DeviceKind
+from devices.places import Schedules, goes_by_place, surroundings_of
 from devices.plans import interval_of, plan_of
 from devices.rule_book import with_book
 from domain.coverage import Coverage
@@ -21,10 +22,12 @@ from rules.layers import GroupOverrides, lay
 from rules.plan import Plan, Watch
 from rules.rejudge import calm_before
 from rules.retrace import Happened, Look, Outcome, Retraced, retrace
+from rules.surroundings import put_in_place
 from rules.tracks import Tracks
 from rules.why import time_of, why
 from store.connection import Executor, Pool
 from store.device_rules import JudgedDevice, OpenAlert, by_group, judged_device
+from store.lighting_schedules import load_schedules
 from store.moments import AlertThen, alerts_at, heard_at, mutes_at
 from store.reading_columns import heard_until, outages_between
 from store.rule_book import BookRow
@@ -54,7 +57,9 @@ class Moment:
     why: str
 
 
-async def explain_moment(pool: Pool, kinds: Mapping[str, DeviceKind], device: str, rule: str, at: datetime) -> Moment:
+async def explain_moment(
+    pool: Pool, kinds: Mapping[str, DeviceKind], device: str, rule: str, at: datetime, zone: str
+) -> Moment:
     """Explain one rule of a device as it stood at a moment, by the parameters that it has today.
 
     Raises:
@@ -71,7 +76,11 @@ async def explain_moment(pool: Pool, kinds: Mapping[str, DeviceKind], device: st
     if kind is None or chosen is None:
         raise NotFoundError(f"A {found.device.kind} has no rule {rule}.")
     groups = GroupOverrides(by_group(found.overrides))
-    plan = plan_of(kind, interval_of(kind, found.device), groups.settle(kind.rules, found.device))
+    around = None
+    if goes_by_place(kind):
+        schedules = Schedules.read(row[:3] for row in await load_schedules(pool))
+        around = surroundings_of(found.device, schedules, zone)
+    plan = plan_of(kind, interval_of(kind, found.device), groups.settle(kind.rules, found.device), around)
     watch = plan.by_key.get(chosen.slot)
     async with pool.acquire() as connection:
         readings, after, whole = await _readings(connection, plan, watch, found.device.id, at)
@@ -94,7 +103,8 @@ async def explain_moment(pool: Pool, kinds: Mapping[str, DeviceKind], device: st
     )
     written = [Written(KIND, kind.key, one) for one in kinds[kind.key].rules if one.key == rule]
     written += [Written(BOOK, name_of(row), chosen) for row, one in book if one.rule == chosen]
-    now = explain_rule(plan, lay(chosen, groups.layers(rule, found.device)), written, present)
+    laid = lay(chosen, groups.layers(rule, found.device))
+    now = explain_rule(plan, replace(laid, rule=put_in_place(laid.rule, around)), written, present)
     muted = mutes.get(opened[-1].id, ()) if opened else ()
     sentences = [why(now, at, muted), *_history(now, traced.happened), *_came_later(alerts, at)]
     rows = [row for row, _ in book]

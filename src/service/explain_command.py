@@ -29,7 +29,7 @@ def explain(
         raise InvalidInputError(f"--at: not later than now ({time_of(now)})")
 
     async def work(pool: Pool) -> Moment:
-        return await explain_moment(pool, load_kinds(), device, rule, moment)
+        return await explain_moment(pool, load_kinds(), device, rule, moment, settings.zone.key)
 
     _show(on_database(settings, "rules explain", work))
 

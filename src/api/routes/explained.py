@@ -33,7 +33,7 @@ async def explain(
     moment = at or now
     if moment > now:
         raise InvalidInputError(f"at: not later than now ({now.isoformat()})")
-    explained = await explain_moment(parts.pool, parts.kinds, name, rule, moment)
+    explained = await explain_moment(parts.pool, parts.kinds, name, rule, moment, parts.settings.zone.key)
     revision = revision_of(rule, explained.rule.rule.as_data())
     ids = await known_revisions(parts.pool, [revision])
     return RuleAtMoment.of(explained, moment, ids.get((revision.key, revision.digest)))
