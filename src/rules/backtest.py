@@ -118,7 +118,7 @@ class Course:
 def _causes(plan: Plan, columns: Columns) -> Iterable[int]:
     """Places of the readings that may begin something, in order; the others change nothing while nothing pends."""
     places: set[int] = set()
-    for measure, (low, high) in plan.quiet.items():
+    for measure, (low, high) in (plan.quiet if plan.quiet_else is None else plan.quiet_else).items():
         column = columns.values.get(measure)
         if column is None:
             continue
@@ -128,6 +128,12 @@ def _causes(plan: Plan, columns: Columns) -> Iterable[int]:
         # A NaN compares false with everything: min and max pass it over, or return it where it stands in front.
         elif (low > -inf and not min(column) > low) or (high < inf and not max(column) < high):
             places.update(place for place, value in enumerate(column) if value <= low or value >= high)
+    for condition in plan.timely:
+        seen = {measure: columns.values[measure] for measure in condition.measures if measure in columns.values}
+        for place, at in enumerate(columns.at):
+            values = {measure: column[place] for measure, column in seen.items() if not isnan(column[place])}
+            if not condition.fine(values, at):
+                places.add(place)
     return sorted(places)
 
 

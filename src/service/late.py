@@ -9,11 +9,12 @@ import structlog
 
 from domain.alert import AlertState, Severity, Standing
 from domain.device import LifeCycle
-from domain.instants import from_micros
+from domain.instants import from_micros, to_micros
 from domain.reading import Position, Reading
 from rules.engine import next_hold_due
 from rules.plan import Watch
 from rules.rejudge import Amendment, Span, Stood, calm_after, calm_before, compare, concerns, replay
+from rules.rule import Timely
 from rules.tracks import Tracks
 from service.stream import Stream
 from store.connection import Executor
@@ -150,6 +151,8 @@ def _may_matter(stretch: _Stretch) -> bool:
 
 
 def _may_begin(watch: Watch, reading: Reading) -> bool:
+    if isinstance(watch.condition, Timely):
+        return not watch.condition.fine(reading.values, to_micros(reading.at)) and concerns(watch, reading)
     for measure, interval in watch.quiet.items():
         value = reading.values.get(measure)
         if value is not None and (interval is None or not interval[0] < value < interval[1]):
