@@ -260,8 +260,10 @@ def test_wrong_input_is_told(arguments: Sequence[str], message: str) -> None:
         ),
         ("seasons:\n- {from: 05-01, to: 09-30, slots: []}", ", line 2: slots must be a list of one slot or more"),
         (
-            "seasons:\n- {from: 05-01, to: 09-30, slots: [08:00-12:00]}\n"
-            "- {from: 09-30, to: 10-31, slots: [08:00-12:00]}",
+            (
+                "seasons:\n- {from: 05-01, to: 09-30, slots: [08:00-12:00]}\n"
+                "- {from: 09-30, to: 10-31, slots: [08:00-12:00]}"
+            ),
             ", line 2: seasons must not overlap: 05-01 to 09-30 and 09-30 to 10-31 do",
         ),
         ("week: [monday]", ", line 1: a weekday must be one of mon, tue, wed, thu, fri, sat, sun, not 'monday'"),
