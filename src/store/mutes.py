@@ -115,7 +115,12 @@ ORDER BY since, reason, source
 """
 
 _WANTED: Final = """
-UPDATE alert_mute SET wanted = true WHERE alert_id = ANY($1::bigint[]) AND ended_at IS NULL AND NOT wanted
+WITH due AS (
+    SELECT alert_id, reason, source FROM alert_mute
+    WHERE alert_id = ANY($1::bigint[]) AND ended_at IS NULL AND NOT wanted ORDER BY 1, 2, 3 FOR NO KEY UPDATE
+)
+UPDATE alert_mute AS m SET wanted = true FROM due AS d
+WHERE m.alert_id = d.alert_id AND m.reason = d.reason AND m.source = d.source
 """
 
 _END: Final = """
@@ -148,8 +153,14 @@ WHERE m.ended_at IS NULL AND m.until <= $1 ORDER BY m.until LIMIT $2
 """
 
 _END_DUE: Final = """
-UPDATE alert_mute SET ended_at = $2 WHERE alert_id = ANY($1::bigint[]) AND ended_at IS NULL AND until <= $2
-RETURNING alert_id
+WITH due AS (
+    -- In order: what ends by its source locks the same rows without their devices.
+    SELECT alert_id, reason, source FROM alert_mute
+    WHERE alert_id = ANY($1::bigint[]) AND ended_at IS NULL AND until <= $2 ORDER BY 1, 2, 3 FOR NO KEY UPDATE
+)
+UPDATE alert_mute AS m SET ended_at = $2 FROM due AS d
+WHERE m.alert_id = d.alert_id AND m.reason = d.reason AND m.source = d.source
+RETURNING m.alert_id
 """
 
 _UNMUTED: Final = """

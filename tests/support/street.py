@@ -10,6 +10,7 @@ from service.silencing import Silencing
 from service.unmuting import Unmuting
 from store.connection import Pool
 from store.mutes import MuteEntry, mute
+from tests.support.api import StillClock
 from tests.support.flow import delivered, flow_on, unmuting_of
 from tests.support.registered import register
 
@@ -60,5 +61,6 @@ class Street:
 async def street(pool: Any, *devices: str) -> Street:
     for device in devices or ("DC-1",):
         await register(pool, device)
-    flow = await flow_on(pool)
+    # A clock that stands: however long after the import a test comes, its moments are of the last hour.
+    flow = await flow_on(pool, clock=StillClock(NOW))
     return Street(pool, flow, unmuting_of(flow))
