@@ -8,7 +8,7 @@ import pytest
 
 from domain.role import Role
 from service.calming import Calming
-from tests.support.api import client
+from tests.support.api import StillClock, client
 from tests.support.flow import flow_on
 from tests.support.street import NOW, Street, street
 
@@ -134,7 +134,7 @@ async def test_what_is_past_when_it_is_learnt_of_is_not_announced(pool: Any) -> 
 async def test_all_of_it_in_one_batch_is_found_as_well_and_once_if_it_comes_twice(pool: Any, deliveries: int) -> None:
     scene = await street(pool)
     for worker in range(deliveries):
-        flow = await flow_on(pool, f"worker-{worker}")
+        flow = await flow_on(pool, f"worker-{worker}", StillClock(NOW))
         scene = Street(pool, flow, scene.unmuting)
         await scene.tell_all(
             [(at(number + half / 2), 60.0 if half == 0 else 1.0) for number in range(6) for half in (0, 1)]
