@@ -7,8 +7,9 @@ from typing import Final, NamedTuple
 import orjson
 import structlog
 
+from devices.catalogue import load_group_rules
 from devices.kind import DeviceKind
-from devices.rule_book import BookRule, read_rule, with_book
+from devices.rule_book import SEVERAL, BookRule, read_rule, several_with_book, with_book
 from rules.parameters import WrongParametersError
 from rules.rule import Rule
 from store.connection import Executor, Pool
@@ -48,14 +49,14 @@ async def every_rule(connection: "Executor | Pool", kinds: Mapping[str, DeviceKi
     """The defaults that are in force and all of the book, even what is switched off, by device kind and key."""
     book = await load_book(connection, kinds)
     replaced = {one.written.rule.key for one in book if not one.written.rule.shadow}
-    defaults = [BookRule(rule, kind.key) for kind in kinds.values() for rule in kind.rules if rule.key not in replaced]
+    defaults = [one for one in _defaults(kinds) if one.rule.key not in replaced]
     shown = [*(Shown(one, None) for one in defaults), *book]
     return sorted(shown, key=lambda one: (one.written.device_kind, one.written.rule.slot))
 
 
 def default_of(key: str, kinds: Mapping[str, DeviceKind]) -> BookRule | None:
     """The default with this key."""
-    return next((BookRule(rule, kind.key) for kind in kinds.values() for rule in kind.rules if rule.key == key), None)
+    return next((one for one in _defaults(kinds) if one.rule.key == key), None)
 
 
 async def kinds_in_force(connection: "Executor | Pool", kinds: Mapping[str, DeviceKind]) -> dict[str, DeviceKind]:
@@ -71,6 +72,16 @@ async def kinds_to_set(connection: "Executor | Pool", kinds: Mapping[str, Device
     }
 
 
+async def several_in_force(connection: "Executor | Pool", kinds: Mapping[str, DeviceKind]) -> dict[str, Rule]:
+    """The rules over several devices that are in force now, by key."""
+    return several_with_book(one.written for one in await load_book(connection, kinds))
+
+
+async def to_be_named(connection: "Executor | Pool") -> set[str]:
+    """Rules of the book that one over several devices may name."""
+    return {row.key for row in await read_book(connection) if row.device_kind != SEVERAL}
+
+
 def entry_of(one: BookRule, file: str | None = None) -> Entry:
     """A rule as it shall stand in the book."""
     return Entry(
@@ -83,12 +94,17 @@ def entry_of(one: BookRule, file: str | None = None) -> Entry:
     )
 
 
+def _defaults(kinds: Mapping[str, DeviceKind]) -> list[BookRule]:
+    of_one = [BookRule(rule, kind.key) for kind in kinds.values() for rule in kind.rules]
+    return [*of_one, *(BookRule(rule, SEVERAL) for rule in load_group_rules().values())]
+
+
 def _has_twin(rule: Rule, kind: DeviceKind) -> bool:
     return any(other.key == rule.key and not other.shadow for other in kind.rules)
 
 
 def _understood(row: BookRow, kinds: Mapping[str, DeviceKind]) -> Shown | None:
-    if row.device_kind not in kinds:
+    if row.device_kind not in kinds and row.device_kind != SEVERAL:
         return None
     try:
         return Shown(read_rule(orjson.loads(row.document), kinds), row)

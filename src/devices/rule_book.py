@@ -1,13 +1,15 @@
 """The rule book: rules that people wrote beside the defaults of the device kinds; read from data, and put in force."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, Final, cast, get_type_hints
 
-from devices.catalogue import load_group_rules
+from devices.catalogue import load_group_rules, load_kinds
 from devices.kind import DeviceKind
 from rules.catalogue import load_rule_kinds
+from rules.kinds.balance import Balance
+from rules.kinds.group import By, Group
 from rules.parameters import (
     Objection,
     Path,
@@ -24,6 +26,12 @@ RULE_KEY: Final = re.compile(r"[a-z][a-z0-9_]{0,39}\.[a-z][a-z0-9_]{0,59}")
 _CASE_CLASS: Final = re.compile(r"(?:E?\d{2,4}-\d{1,2}|M-[a-z_]{1,40})")
 _OF_OURSELVES: Final = "reported"
 """The rule kind of what the service reports of itself, on its own device."""
+
+SEVERAL: Final = "group"
+"""What a rule over several devices is for: stands where others have their device kind."""
+SPANNING: Final[Mapping[str, type[Condition]]] = {each.kind: each for each in (Balance, Group)}
+_FLOWS: Final = ("m³", "m³/h")
+"""Units of what a balance adds up."""
 
 _HINTS: Final = get_type_hints(Rule)
 _OF_RULE: Final[Mapping[str, Any]] = {each.name: _HINTS[each.name] for each in fields(Rule)}
@@ -58,8 +66,11 @@ class BookRule:
         return self.rule.as_data() if self.enabled else {**self.rule.as_data(), "enabled": False}
 
 
-def read_rule(data: object, kinds: Mapping[str, DeviceKind]) -> BookRule:
+def read_rule(data: object, kinds: Mapping[str, DeviceKind], beside: Collection[str] | None = None) -> BookRule:
     """Read one rule. What is left out of one with the key of a default is as there.
+
+    ``beside``: keys of the other rules that there are beside the defaults, for a rule over several devices to name;
+    ``None``: it may name any, since what stands in the book was checked when it was written.
 
     Raises:
         WrongParametersError: with every objection, each at its place.
@@ -67,25 +78,38 @@ def read_rule(data: object, kinds: Mapping[str, DeviceKind]) -> BookRule:
     if not isinstance(data, Mapping):
         raise WrongParametersError([Objection((), "a mapping of names to values", data)])
     given = cast("Mapping[str, object]", data)
-    over_several = load_group_rules()
-    elsewhere = {_OF_OURSELVES, *(rule.condition.kind for rule in over_several.values())}
-    rule_kinds = {name: kind for name, kind in load_rule_kinds().items() if name not in elsewhere}
-    early = Reading(Vocabulary(rule_kinds, ()))
+    key, told = given.get("key"), given.get("kind")
+    of_one = {name: kind for name, kind in load_rule_kinds().items() if name not in {_OF_OURSELVES, *SPANNING}}
+    if isinstance(key, str) and key in load_group_rules():
+        return _read_several(given, kinds, beside)
+    of_a_default = any(rule.key == key for kind in kinds.values() for rule in kind.rules)
+    if isinstance(told, str) and told in SPANNING and not of_a_default:
+        return _read_several(given, kinds, beside)
+    early = Reading(Vocabulary(of_one, ()))
     early.know_names(given, NAMES, (), "a rule")
     key, kind = _key_and_kind(given, kinds, early)
-    if key in over_several:
-        early.object_to(
-            ("key",), "another one: a rule over several devices has this key, and stands in no rule file", key
-        )
     if key is None or kind is None:
         raise WrongParametersError(early.objections)
     default = next((rule for rule in kind.rules if rule.key == key), None)
-    reading = Reading(Vocabulary(rule_kinds, tuple(measure.name for measure in kind.measures)))
+    reading = Reading(Vocabulary(of_one, tuple(measure.name for measure in kind.measures)))
     reading.objections += early.objections
-    rule, enabled = _read(key, given, default, reading)
+    rule, enabled = _read(key, given, default, reading, () if of_a_default else SPANNING)
     if rule is None or reading.objections:
         raise WrongParametersError(reading.objections)
     return BookRule(rule, kind.key, enabled)
+
+
+def several_with_book(book: Iterable[BookRule], defaults: Mapping[str, Rule] | None = None) -> dict[str, Rule]:
+    """The rules over several devices that are in force, by key; without ``defaults``, those of the service."""
+    rules = dict(load_group_rules() if defaults is None else defaults)
+    for one in book:
+        if one.device_kind != SEVERAL:
+            continue
+        if one.enabled:
+            rules[one.rule.key] = one.rule
+        else:
+            rules.pop(one.rule.key, None)
+    return rules
 
 
 def with_book(kinds: Mapping[str, DeviceKind], book: Iterable[BookRule]) -> dict[str, DeviceKind]:
@@ -134,12 +158,62 @@ def _key_and_kind(
     return key, kinds[named]
 
 
-def _read(key: str, given: Mapping[str, object], default: Rule | None, reading: Reading) -> tuple[Rule | None, bool]:
+def _read_several(
+    given: Mapping[str, object], kinds: Mapping[str, DeviceKind], beside: Collection[str] | None
+) -> BookRule:
+    flows = {each.name: each.unit for kind in load_kinds().values() for each in kind.measures if each.unit in _FLOWS}
+    reading = Reading(Vocabulary(SPANNING, tuple(sorted(flows))))
+    reading.know_names(given, NAMES, (), "a rule")
+    key = given.get("key")
+    if not isinstance(key, str) or not RULE_KEY.fullmatch(key):
+        reading.object_to(("key",), "<what>.<what>, both of a-z, 0-9 and _, such as manhole.washed_open", key)
+        raise WrongParametersError(reading.objections)
+    if given.get("for", SEVERAL) != SEVERAL:
+        reading.object_to(("for",), f"{SEVERAL}, or left out, for a rule over several devices", given["for"])
+    rule, enabled = _read(key, given, load_group_rules().get(key), reading)
+    if rule is not None and rule.shadow:
+        reading.object_to(("shadow",), "a rule over several devices cannot be on trial: shadow must be false")
+    if rule is not None and isinstance(rule.condition, Balance):
+        _check_balance(rule.condition, flows, reading)
+    if rule is not None and isinstance(rule.condition, Group):
+        there = None if beside is None else {one.key for kind in kinds.values() for one in kind.rules} | set(beside)
+        _check_group(rule.condition, there, reading)
+    if rule is None or reading.objections:
+        raise WrongParametersError(reading.objections)
+    return BookRule(rule, SEVERAL, enabled)
+
+
+def _check_balance(condition: Balance, flows: Mapping[str, str], reading: Reading) -> None:
+    if condition.counter != (flows.get(condition.measure) == _FLOWS[0]):
+        counts = "true for a measure that counts (m³), and false for a flow (m³/h)"
+        reading.object_to(("condition", "counter"), counts, condition.counter)
+
+
+def _check_group(condition: Group, there: Collection[str] | None, reading: Reading) -> None:
+    """What the types of its fields cannot say; and whom it names must be ``there``."""
+    if condition.by is By.NEAR and condition.metres <= 0:
+        reading.object_to(("condition", "metres"), "above 0 where by is near", condition.metres)
+    for number, one_of in enumerate(condition.every):
+        for place, key in enumerate(one_of):
+            if key not in condition.members:
+                reading.object_to(("condition", "every", number, place), "one of the members", key)
+    if there is None:
+        return
+    for name, keys in (("members", condition.members), ("inhibits", condition.inhibits)):
+        for number, key in enumerate(keys):
+            if key not in there:
+                expected = "the key of a rule that there is, and that judges single devices"
+                reading.object_to(("condition", name, number), expected, key)
+
+
+def _read(
+    key: str, given: Mapping[str, object], default: Rule | None, reading: Reading, besides: Iterable[str] = ()
+) -> tuple[Rule | None, bool]:
     values: dict[str, object] = {"key": key}
     if default is not None:
         values |= {name: getattr(default, name) for name in _OF_RULE}
         # A default is never in shadow, so what leaves shadow out is not in shadow.
-    condition = _condition(given, default, reading)
+    condition = _condition(given, default, reading, f"one of {', '.join(sorted({*reading.kinds, *besides}))}")
     for name, hint in _OF_RULE.items():
         if name in given and name not in {"key", "condition"}:
             values[name] = reading.value(hint, given[name], (name,))
@@ -158,8 +232,7 @@ def _read(key: str, given: Mapping[str, object], default: Rule | None, reading: 
     return Rule(**values), enabled  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]  # each was read by its field's type
 
 
-def _condition(given: Mapping[str, object], default: Rule | None, reading: Reading) -> Condition | None:
-    names = f"one of {', '.join(sorted(reading.kinds))}"
+def _condition(given: Mapping[str, object], default: Rule | None, reading: Reading, names: str) -> Condition | None:
     kind = given.get("kind", None if default is None else default.condition.kind)
     if "kind" not in given and default is None:
         reading.object_to((), f"a rule needs kind, {names}")

@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 from devices.kind import DeviceKind
 from devices.places import Schedules, goes_by_place, surroundings_of
 from devices.plans import interval_of, plan_of
-from devices.rule_book import BookRule
+from devices.rule_book import SEVERAL, BookRule
 from domain.alert import Severity, Transition
 from domain.alert_change import AlertKey
 from domain.coverage import Coverage
@@ -154,6 +154,8 @@ def _sides(in_force: Mapping[str, DeviceKind], wanted: Wanted) -> list[Side]:
         return [Side({key: of(kind, kind.rules) for key, kind in in_force.items()})]
     tried: dict[str, list[Rule]] = {}
     for one in wanted.rules:
+        if one.device_kind == SEVERAL:
+            raise InvalidInputError(f"{one.rule.key} spans devices: a backtest tries rules of single devices")
         tried.setdefault(one.device_kind, [])
         if one.enabled:
             # Also one that is to run in shadow: it is tried as if it were in force.

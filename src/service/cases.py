@@ -15,7 +15,7 @@ from domain.ticket import Subject
 from rules.rejudge import Amendment
 from rules.rule import Rule
 from service.amend import UNAMENDED, Amended, amend
-from service.group_waits import GroupWaits
+from service.group_waits import group_waits
 from service.known import Known
 from service.shadow import Parted, part, settle_shadow
 from store.alerts import AlertSetting, SavedAlert, clear_alerts, join_tickets, save_alerts, tell
@@ -34,23 +34,16 @@ _CALM: Final[dict[str, object]] = {"alerts": [], "why": CALM}
 class Cases:
     """Settles transitions. Remembers only the ids of rule revisions, which never change once committed."""
 
-    def __init__(
-        self, zone: ZoneInfo, group_rules: Mapping[str, Rule] | None = None, flapping: FlappingBounds | None = None
-    ) -> None:
-        """Take the district's zone, for the date in case numbers; ``start`` before the first batch.
-
-        ``group_rules`` are those over several devices, which no device's plan holds; else the default ones.
-        """
+    def __init__(self, zone: ZoneInfo, flapping: FlappingBounds | None = None) -> None:
+        """Take the district's zone, for the date in case numbers; ``start`` before the first batch."""
         self._flapping = flapping or FlappingBounds()
         self._zone = zone
-        self._group_rules = load_group_rules() if group_rules is None else group_rules
-        self._waits = GroupWaits(self._group_rules.values())
         self._revision_ids: dict[tuple[str, str], int] = {}
 
     async def start(self, pool: Pool, rules: Iterable[Rule], now: datetime) -> None:
         """Record the default rules as they are today, and remember the ids of their revisions."""
         async with pool.acquire() as connection, connection.transaction():
-            defaults = [*rules, *self._group_rules.values()]
+            defaults = [*rules, *load_group_rules().values()]
             self._revision_ids = await revision_ids(connection, [_revision(rule) for rule in defaults], now)
 
     async def settle(
@@ -79,7 +72,7 @@ class Cases:
         now: datetime,
         amendment: Amendment,
     ) -> None:
-        found = [(change.key, self._rule(known[change.key[0]], change.key[1])) for change in changes]
+        found = [(change.key, _rule(known[change.key[0]], change.key[1])) for change in changes]
         rules = {key: rule for key, rule in found if rule is not None}
         ruled = [change for change in changes if change.key in rules]
         orphans = [change for change in changes if change.key not in rules]
@@ -93,7 +86,7 @@ class Cases:
             saved |= await clear_alerts(connection, orphans, now)
             owned = [change for change in orphans if change.key in saved and saved[change.key].ticket_id is not None]
             follows += [Release(change.key, change.steps[-1].at) for change in owned]
-        waits = self._waits.entries(ruled, known, saved, now)
+        waits = group_waits(ruled, known, saved, now)
         if waits:
             await mute(connection, waits, now)
         muted = await _hush(connection, ruled, saved, now) if saved else {}
@@ -137,7 +130,7 @@ class Cases:
         follows: list[Demand | Rise | Release] = []
         for one in lifted:
             device = known[one.device_id]
-            rule = self._rule(device, one.rule)
+            rule = _rule(device, one.rule)
             if one.state != AlertState.FIRING or rule is None or (one.ticket_id is not None and not one.rose):
                 continue
             stand = Stand(one.ticket_id, one.asset_id, device.device.district, device.device.simulated)
@@ -164,10 +157,6 @@ class Cases:
     ) -> list[Flapping]:
         opened = {change.key[:2] for change in changes if any(step.step is Step.OPENED for step in change.steps)}
         return await mark_flapping(connection, sorted(opened), self._flapping, now) if opened else []
-
-    def _rule(self, known: Known, key: str) -> Rule | None:
-        """A rule of the device's own plan, or one over several devices."""
-        return known.plan.rules.get(key) or self._group_rules.get(key)
 
     async def _settle_shadow(
         self, connection: Executor, parted: Parted, known: Mapping[int, Known], now: datetime
@@ -311,6 +300,11 @@ def _move_details(
         behind: dict[str, object] = {"device_id": device_id, "rule": rule, "onset": onset.isoformat()}
         alerts.setdefault(owner[one.alert], []).append(behind)
     return {ticket: {"alerts": told} for ticket, told in alerts.items()}
+
+
+def _rule(known: Known, key: str) -> Rule | None:
+    """A rule of the device's own plan, or one over several devices."""
+    return known.plan.rules.get(key) or known.several.rules.get(key)
 
 
 def _revision(rule: Rule) -> Revision:

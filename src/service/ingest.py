@@ -11,7 +11,7 @@ from typing import Final
 
 import structlog
 
-from devices.catalogue import load_group_rules, load_kinds
+from devices.catalogue import load_kinds
 from devices.own_kind import OWN_KIND
 from domain.clock import Clock
 from domain.errors import RefusedError
@@ -211,9 +211,8 @@ async def wire(
             status_file=status_file(settings.ingest_folder, mine.client_id),
         )
     )
-    groups = load_group_rules()
-    balances = BalanceLook(groups, settings.zone, known, cases)
-    coordinator = Coordinator(pool, clock, GroupLook(groups, kinds, known, cases), balances, mine.client_id)
+    balances = BalanceLook(settings.zone, known, cases)
+    coordinator = Coordinator(pool, clock, GroupLook(kinds, known, cases), balances, mine.client_id)
     return Ingest(worker, subscriber, flow, session, pulse, coordinator)
 
 

@@ -4,15 +4,18 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from api.rule_desk import kinds_in_force
+from api.rule_desk import load_book
 from devices.kind import DeviceKind
 from devices.places import Schedules, goes_by_place, surroundings_of
 from devices.plans import interval_of, plan_of
+from devices.rule_book import several_with_book, with_book
 from domain.device import Device
 from ingest.normalise import Limits, limits_of
 from rules.layers import GroupOverrides
 from rules.plan import Plan, make_plan
+from rules.rule import Rule
 from rules.surroundings import Surroundings
+from service.over_several import OverSeveral
 from store.connection import Executor
 from store.known_devices import devices_by_alias, devices_by_id
 from store.lighting_schedules import load_schedules
@@ -33,13 +36,16 @@ class Known:
     device: Device
     limits: Mapping[str, Limits]
     plan: Plan
+    several: OverSeveral
+    """Rules over several devices; of the same version of the rule book as the plan."""
 
 
 class _InForce:
     """The kinds with the rules in force as of one version of the rule book, and the plans made of them."""
 
-    def __init__(self, version: int, kinds: Mapping[str, DeviceKind]) -> None:
+    def __init__(self, version: int, kinds: Mapping[str, DeviceKind], several: Mapping[str, Rule]) -> None:
         self.version = version
+        self.several = OverSeveral(several, kinds)
         self.kinds = kinds
         self.placed = frozenset(key for key, kind in kinds.items() if goes_by_place(kind))
         """Kinds of which a rule goes by its surroundings."""
@@ -57,9 +63,15 @@ class _Around:
 class KnownDevices:
     """Finds devices by the names their sources use. Unknown names are asked for again with every batch."""
 
-    def __init__(self, kinds: Mapping[str, DeviceKind], zone: str = "Asia/Shanghai") -> None:
-        """Start empty; ``zone`` is the district's."""
+    def __init__(
+        self, kinds: Mapping[str, DeviceKind], zone: str = "Asia/Shanghai", several: Mapping[str, Rule] | None = None
+    ) -> None:
+        """Start empty; ``zone`` is the district's.
+
+        ``several``: the rules over several devices from which the book departs; else the default ones.
+        """
         self._kinds = kinds
+        self._several = several
         self._zone = zone
         self._limits = {key: limits_of(kind) for key, kind in kinds.items()}
         self._in_force: _InForce | None = None
@@ -104,28 +116,39 @@ class KnownDevices:
         since it may look before the change was heard of here.
         """
         around = await _look_around(connection)
+        in_force = await self._now_in_force(connection)
+        devices = await devices_by_id(connection, ids)
+        return {key: self._describe(device, around, in_force) for key, device in devices.items()}
+
+    async def over_several(self, connection: Executor) -> OverSeveral:
+        """The rules over several devices as they stand now; the same object until the book changes."""
+        return (await self._now_in_force(connection)).several
+
+    async def _now_in_force(self, connection: Executor) -> _InForce:
         in_force = self._in_force
         if in_force is None or in_force.version != await book_version(connection):
             epoch = self._epoch
             in_force = await self._read_book(connection)
             if epoch == self._epoch:
                 self._in_force = in_force
-        devices = await devices_by_id(connection, ids)
-        return {key: self._describe(device, around, in_force) for key, device in devices.items()}
+        return in_force
 
     async def _read_book(self, connection: Executor) -> _InForce:
         # The version first: a book read after it may be newer than it says, and is then read once more for nothing.
         version = await book_version(connection)
-        return _InForce(version, await kinds_in_force(connection, self._kinds))
+        book = [one.written for one in await load_book(connection, self._kinds)]
+        return _InForce(version, with_book(self._kinds, book), several_with_book(book, self._several))
 
     def _describe(self, device: Device, around: _Around, in_force: _InForce) -> Known:
         """Put a device together with its kind's limits and its plan."""
         kind = in_force.kinds.get(device.kind)
         if kind is None:
             # A kind whose file was taken away: its readings are held as unknown until it is back.
-            return Known(device, {}, make_plan((), interval_s=1.0, validity_factor=1.0, overrides={}))
+            nothing = make_plan((), interval_s=1.0, validity_factor=1.0, overrides={})
+            return Known(device, {}, nothing, in_force.several)
         surroundings = surroundings_of(device, around.schedules, self._zone) if kind.key in in_force.placed else None
-        return Known(device, self._limits[kind.key], _plan(kind, device, around.groups, surroundings, in_force.plans))
+        plan = _plan(kind, device, around.groups, surroundings, in_force.plans)
+        return Known(device, self._limits[kind.key], plan, in_force.several)
 
 
 async def _look_around(connection: Executor) -> _Around:

@@ -7,10 +7,10 @@ from typing import Final, NamedTuple
 
 import structlog
 
-from api.rule_desk import entry_of
+from api.rule_desk import entry_of, to_be_named
 from domain.clock import Clock
 from domain.errors import InvalidInputError, RefusedError
-from service.rule_file import read_rules
+from service.rule_file import keys_told, read_rules
 from store.connection import Pool
 from store.failures import Failure, failure_of
 from store.rule_book import Author, BookWriting, Entry, FolderWriting
@@ -102,7 +102,7 @@ class RuleFolder:
     async def _apply(self, stamps: tuple[_Stamp, ...] | None) -> None:
         if stamps is None:
             return
-        said = self._read([stamp.name for stamp in stamps])
+        said = self._read([stamp.name for stamp in stamps], await to_be_named(self._pool))
         now = self._clock.now()
         async with self._pool.acquire() as connection, connection.transaction():
             writing = BookWriting(connection, _AUTHOR, now)
@@ -121,12 +121,13 @@ class RuleFolder:
         self._applied = stamps
         self._tell(said.complaints, written, removed)
 
-    def _read(self, names: list[str]) -> _Said:
+    def _read(self, names: list[str], standing: set[str]) -> _Said:
+        beside = standing | keys_told(self._folder / name for name in names)
         entries: dict[str, Entry] = {}
         complaints: dict[str, list[str]] = {}
         for name in names:
             try:
-                found = {one.rule.key: entry_of(one, name) for one in read_rules(self._folder / name)}
+                found = {one.rule.key: entry_of(one, name) for one in read_rules(self._folder / name, beside)}
             except InvalidInputError as error:
                 complaints[name] = str(error).split("\n")
                 continue

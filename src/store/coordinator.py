@@ -33,10 +33,13 @@ SELECT EXISTS (
 )
 """
 
-_READ: Final = """
+_AS_CHANGED: Final = """
 SELECT a.changed, a.id, a.device_id, d.kind, a.rule, a.state = 'firing' AND a.standing = 'upheld', a.fired_at,
        a.cleared_at, d.interval_s, s.circuit, s.site, s.unit_grid, s.longitude, s.latitude
-FROM (
+"""
+
+_READ: Final = f"""
+{_AS_CHANGED} FROM (
     -- Below the oldest transaction that still runs, nothing can be added any more.
     SELECT * FROM alert
     WHERE changed >= $1 AND (changed > $1 OR id > $2) AND changed < pg_snapshot_xmin(pg_current_snapshot())
@@ -45,6 +48,16 @@ FROM (
 JOIN device AS d ON d.id = a.device_id
 LEFT JOIN asset AS s ON s.id = a.asset_id
 ORDER BY a.changed, a.id
+"""
+
+_READ_FIRING: Final = f"""
+{_AS_CHANGED} FROM (
+    SELECT * FROM alert WHERE state = 'firing' AND standing = 'upheld' AND rule = ANY($1::text[]) AND id > $2
+    ORDER BY id LIMIT $3
+) AS a
+JOIN device AS d ON d.id = a.device_id
+LEFT JOIN asset AS s ON s.id = a.asset_id
+ORDER BY a.id
 """
 
 _SIZES: Final = """
@@ -120,6 +133,11 @@ async def read_changed(connection: Executor, cursor: Cursor, most: int) -> list[
     An alert that changes again meanwhile moves on to its new transaction: it is read there, and never missed.
     """
     return [ChangedAlert._make(row) for row in await connection.fetch(_READ, cursor.changed, cursor.alert_id, most)]
+
+
+async def read_firing(connection: Executor, rules: Sequence[str], after: int, most: int) -> list[ChangedAlert]:
+    """Alerts of these rules that fire and are upheld, by their numbers."""
+    return [ChangedAlert._make(row) for row in await connection.fetch(_READ_FIRING, list(rules), after, most)]
 
 
 async def count_devices(connection: Executor, by: str, names: Sequence[str]) -> Mapping[tuple[str, str], int]:

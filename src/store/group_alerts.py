@@ -80,6 +80,8 @@ _FORGET: Final = "DELETE FROM group_alert WHERE alert_id = ANY($1::bigint[])"
 
 _FORGET_RULES: Final = "DELETE FROM group_alert WHERE rule <> ALL($1::text[])"
 
+_FORGET_FREE: Final = "DELETE FROM group_alert WHERE alert_id = ANY($1::bigint[]) AND incident_id IS NULL"
+
 _PUT: Final = f"""
 INSERT INTO group_alert ({_COLUMNS})
 SELECT * FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::text[], $7::text[],
@@ -125,6 +127,11 @@ async def replace_standing(connection: Executor, alerts: Sequence[int], rows: Se
     await connection.execute(_FORGET, list(alerts))
     if rows:
         await connection.execute(_PUT, *([row[place] for row in rows] for place in range(_WIDTH)))
+
+
+async def forget_free(connection: Executor, alerts: Sequence[int]) -> None:
+    """Forget where these alerts stand, those of incidents apart."""
+    await connection.execute(_FORGET_FREE, list(alerts))
 
 
 async def forget_other_rules(connection: Executor, rules: Sequence[str]) -> None:

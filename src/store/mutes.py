@@ -143,6 +143,11 @@ UPDATE alert_mute SET until = least(until, $3::timestamptz) WHERE source = $2 AN
 """
 # Two statements: joined to the rows it locked, each was found by its source again, and ten thousand took half a minute.
 
+_BESIDE: Final = """
+SELECT DISTINCT source FROM alert_mute
+WHERE reason = $1 AND source <> ALL($2::text[]) AND ended_at IS NULL ORDER BY source
+"""
+
 _PROLONG_SOURCE: Final = """
 UPDATE alert_mute SET until = $3 WHERE source = $2 AND reason = $1 AND ended_at IS NULL
 """
@@ -203,6 +208,11 @@ async def end_source(connection: Executor, reason: MuteReason, source: str, now:
     """Let every mute end that one source has set, as ``end_mutes`` does."""
     await connection.execute(_LOCK_SOURCE, reason.value, source)
     await connection.execute(_END_SOURCE, reason.value, source, now)
+
+
+async def sources_beside(connection: Executor, reason: MuteReason, sources: Sequence[str]) -> list[str]:
+    """Who else keeps alerts quiet for this reason, by name."""
+    return [row[0] for row in await connection.fetch(_BESIDE, reason.value, list(sources))]
 
 
 async def prolong_source(connection: Executor, reason: MuteReason, source: str, until: datetime) -> None:

@@ -1,5 +1,6 @@
 """Zones as the coordinator judges them: which are due, what their meters told, and what became of a window."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
@@ -50,6 +51,8 @@ WHERE m.zone = $1 ORDER BY m.device_id
 
 _LATER: Final = "UPDATE zone SET look_at = $2 WHERE name = $1"
 
+_LOOK_NOW: Final = "UPDATE zone SET look_at = least(look_at, $2::timestamptz) WHERE rule = ANY($1::text[])"
+
 _FORGET: Final = "DELETE FROM zone WHERE name = $1"
 
 _JUDGED: Final = """
@@ -84,6 +87,11 @@ async def meters_of(connection: Executor, zone: str, measure: str, since: dateti
 async def look_later(connection: Executor, zone: str, at: datetime) -> None:
     """Nothing can be said yet."""
     await connection.execute(_LATER, zone, at)
+
+
+async def look_at_zones(connection: Executor, rules: Sequence[str], now: datetime) -> None:
+    """Rules have changed: their zones are due."""
+    await connection.execute(_LOOK_NOW, list(rules), now)
 
 
 async def forget_zone(connection: Executor, zone: str) -> None:

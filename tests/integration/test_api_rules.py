@@ -82,7 +82,7 @@ async def test_what_a_rule_is_told_comes_back_and_can_be_written_again(pool: asy
          "rule.condition.levels.0.holds",
          "a level knows no holds; it knows severity, limit, clear, hold_s, keep_s"),
         ({"kind": "nothing"}, "rule.kind", None),
-        ({"kind": "group"}, "rule.kind", None),
+        ({"kind": "reported"}, "rule.kind", None),
         ({"title": "\x00"}, "rule.title", "a text of at most 200 printable characters, not '\\x00'"),
         ({"colour": "red"}, "rule.colour", None),
         ({"key": "manhole.other"}, "rule.key", "manhole.steep, as in the path, or nothing"),

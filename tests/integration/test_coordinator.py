@@ -8,7 +8,7 @@ from typing import Any
 
 import asyncpg
 
-from devices.catalogue import load_group_rules, load_kinds
+from devices.catalogue import load_kinds
 from service.cases import Cases
 from service.coordinator.balance_look import BalanceLook
 from service.coordinator.coordinator import Coordinator
@@ -36,9 +36,9 @@ async def go_dark(street: Coordinated, names: list[str]) -> None:
 async def candidate(url: str, name: str, clock: StillClock) -> AsyncGenerator[Coordinator]:
     """A coordinator as a worker runs it, on connections of its own."""
     pool = await open_pool(url, application_name=name, max_size=2)
-    rules, known, cases = load_group_rules(), KnownDevices(load_kinds()), Cases(ZONE)
-    balances = BalanceLook(rules, ZONE, known, cases)
-    coordinator = Coordinator(pool, clock, GroupLook(rules, load_kinds(), known, cases), balances, name)
+    known, cases = KnownDevices(load_kinds()), Cases(ZONE)
+    balances = BalanceLook(ZONE, known, cases)
+    coordinator = Coordinator(pool, clock, GroupLook(load_kinds(), known, cases), balances, name)
     running = asyncio.create_task(coordinator.run())
     try:
         yield coordinator

@@ -11,7 +11,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from devices.catalogue import load_kinds
+from devices.catalogue import load_group_rules, load_kinds
 from domain.errors import NotFoundError, RefusedError
 from service.cli import build_app
 from service.clock import SystemClock
@@ -355,7 +355,8 @@ async def test_the_commands_show_what_differs_apply_it_and_export_what_is_in_for
     copied = tmp_path / "all.yaml"
     copied.write_text(exported, encoding="utf-8")
     keys = {one["key"] for one in yaml.safe_load(exported)["rules"]}
-    assert keys == {rule.key for kind in load_kinds().values() for rule in kind.rules} | {"manhole.steep"}
+    of_one = {rule.key for kind in load_kinds().values() for rule in kind.rules}
+    assert keys == of_one | load_group_rules().keys() | {"manhole.steep"}
     assert [one["key"] for one in yaml.safe_load(own)["rules"]] == ["manhole.steep", "manhole.tilt"]
     same, removed = await commands(database_url, ("apply", copied, "--dry-run"), ("remove", "manhole.steep"))
     assert same == "Nothing differs from the rules in force.\n"

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from devices.catalogue import load_group_rules, load_kinds
+from devices.catalogue import load_kinds
 from domain.role import Role
 from service.cases import Cases
 from service.coordinator.balance_look import BalanceLook
@@ -24,7 +24,7 @@ class Town:
     def __init__(self, street: Coordinated) -> None:
         self.street = street
         self.counters = dict.fromkeys(METERS, 100.0)
-        self.look = BalanceLook(load_group_rules(), ZONE, KnownDevices(load_kinds()), Cases(ZONE))
+        self.look = BalanceLook(ZONE, KnownDevices(load_kinds()), Cases(ZONE))
 
     async def day(self, number: int, lost: float, but: str | None = None) -> None:
         """Noon of one day: 24 m³ for the households, and what is lost; ``but`` is not heard."""

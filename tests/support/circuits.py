@@ -34,8 +34,8 @@ class Coordinated:
 
     def __init__(self, pool: Any, flows: Sequence[Flow], clock: StillClock, rules: Mapping[str, Rule]) -> None:
         self.pool, self.flows, self.clock = pool, flows, clock
-        known, cases = KnownDevices(load_kinds()), Cases(ZONE, rules)
-        self.look = GroupLook(rules, load_kinds(), known, cases)
+        known, cases = KnownDevices(load_kinds(), several=rules), Cases(ZONE)
+        self.look = GroupLook(load_kinds(), known, cases)
         self.unmuting = unmuting_of(flows[0])
         self.ticker = Ticker(pool, known, cases)
         self._token = 0

@@ -39,10 +39,10 @@ async def flow_on(
     """A flow with the defaults of the service; ``kinds`` and ``group_rules`` may bring other rules."""
     kinds = kinds or load_kinds()
     lived = clock or SystemClock()
-    cases = Cases(ZONE, group_rules)
+    cases = Cases(ZONE)
     await cases.start(pool, [rule for kind in kinds.values() for rule in kind.rules], lived.now())
     bounds = Bounds(TimeBounds(timedelta(minutes=5), timedelta(days=400)), 65536)
-    known, router = known or KnownDevices(kinds), Router(load_formats())
+    known, router = known or KnownDevices(kinds, several=group_rules), Router(load_formats())
     parts = FlowParts(
         pool, lived, router, known, cases, bounds, worker, heartbeats or {}, ZONE, LATE_BOUND, heartbeat_gap
     )

@@ -9,7 +9,7 @@ from api.models.backtests import Backtest, NewBacktest
 from api.parts import PartsOf
 from api.problems import documented
 from api.security import Reader, Registrar
-from devices.rule_book import read_rule
+from devices.rule_book import SEVERAL, read_rule
 from domain.errors import InvalidInputError, NotFoundError
 from rules.parameters import WrongParametersError
 from store.backtests import ask_backtest, find_backtest
@@ -27,9 +27,13 @@ async def ask(parts: PartsOf, caller: Registrar, body: NewBacktest) -> Backtest:
         raise InvalidInputError(f"kind: one of {', '.join(sorted(parts.kinds))}, not {body.kind!r}")
     for number, rule in enumerate(body.rules or ()):
         try:
-            read_rule(rule, parts.kinds)
+            one = read_rule(rule, parts.kinds)
         except WrongParametersError as error:
             raise InvalidInputError(f"rules[{number}]: {error}") from error
+        if one.device_kind == SEVERAL:
+            raise InvalidInputError(
+                f"rules[{number}]: a backtest tries rules of single devices, and this spans several"
+            )
     asked = body.model_dump(mode="json", by_alias=True, exclude_none=True)
     return Backtest.of(await ask_backtest(parts.pool, asked, by=caller.name, now=parts.clock.now()))
 

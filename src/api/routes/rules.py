@@ -1,6 +1,6 @@
 """Rules: those in force, each with its history and trial; write, remove and restore rules of the book."""
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Collection, Mapping
 from contextlib import asynccontextmanager
 from typing import Annotated, Any, Final
 
@@ -25,9 +25,8 @@ from api.pages import Cursor, Limit, Page, cut, read_cursor
 from api.parts import Parts, PartsOf
 from api.problems import documented
 from api.registration import Objection, RegistrationError
-from api.rule_desk import Shown, default_of, digest_of, entry_of, every_rule
+from api.rule_desk import Shown, default_of, digest_of, entry_of, every_rule, to_be_named
 from api.security import Caller, Reader, Registrar
-from devices.catalogue import load_group_rules
 from devices.own_kind import OWN_KIND
 from devices.rule_book import BookRule, read_rule
 from domain.errors import ChangedMeanwhileError, ConflictError, NotFoundError
@@ -37,9 +36,6 @@ from store.rule_book import Author, BookWriting, document_of_revision, find_in_b
 from store.shadow_alerts import count_shadow_alerts, list_shadow_alerts
 
 router: Final = APIRouter(prefix="/v1/rules", tags=["rules"])
-
-GROUP: Final = "group"
-"""Stands where other rules have their device kind."""
 
 Revisions = Mapping[tuple[str, str], RevisionRow]
 Digest = Annotated[str, Path(pattern=r"^[0-9a-f]{16}$")]
@@ -59,7 +55,6 @@ async def rules(parts: PartsOf, _: Reader) -> RulesInForce:
     shown = [
         *await every_rule(parts.pool, parts.kinds),
         *(Shown(BookRule(r, OWN_KIND.key), None) for r in OWN_KIND.rules),
-        *(Shown(BookRule(r, GROUP), None) for r in load_group_rules().values()),
     ]
     refused = [RefusedRuleFile.of(row) for row in await refused_files(parts.pool)]
     return RulesInForce(items=[RuleInForce(**_told(one, known)) for one in shown], refused_files=refused)
@@ -82,7 +77,7 @@ async def put_rule(
     given = {"key": key, **body.rule}
     if given["key"] != key:
         raise RegistrationError([Objection("rule.key", f"{key}, as in the path, or nothing")])
-    one = _read(given, parts)
+    one = _read(given, parts, await to_be_named(parts.pool))
     async with _writing(parts, caller, body.reason) as writing:
         _require_match(if_match, key, writing, parts)
         await writing.write([entry_of(one)])
@@ -113,7 +108,7 @@ async def restore(
     of_default = default is not None and digest_of(default) == body.digest
     if document is None and not of_default:
         raise NotFoundError(f"{key} never stood in the book as {body.digest}; /v1/rules/{key}/history lists its forms.")
-    one = None if document is None else _read(orjson.loads(document), parts)
+    one = None if document is None else _read(orjson.loads(document), parts, await to_be_named(parts.pool))
     async with _writing(parts, caller, body.reason) as writing:
         _require_match(if_match, key, writing, parts)
         if one is None:
@@ -160,9 +155,9 @@ async def _writing(parts: Parts, caller: Caller, reason: str) -> AsyncGenerator[
         await writing.wake()
 
 
-def _read(given: Mapping[str, object], parts: Parts) -> BookRule:
+def _read(given: Mapping[str, object], parts: Parts, beside: Collection[str] | None = None) -> BookRule:
     try:
-        return read_rule(given, parts.kinds)
+        return read_rule(given, parts.kinds, beside)
     except WrongParametersError as error:
         told = [Objection(".".join(map(str, ("rule", *each.path))), each.complaint) for each in error.objections]
         raise RegistrationError(told) from error
@@ -180,7 +175,7 @@ def _require_match(if_match: str | None, key: str, writing: BookWriting, parts: 
 
 
 async def _detail(parts: Parts, key: str, response: Response) -> RuleDetail:
-    default = default_of(key, parts.kinds) or _of_groups(key)
+    default = default_of(key, parts.kinds)
     row = await find_in_book(parts.pool, key)
     if row is not None:
         shown = Shown(_read(orjson.loads(row.document), parts), row)
@@ -216,12 +211,6 @@ def _told(shown: Shown, known: Revisions) -> dict[str, Any]:
         "since": None if seen is None else seen.created_at,
         "body": one.as_data(),
     }
-
-
-def _of_groups(key: str) -> BookRule | None:
-    """The rule over several devices with this key; none of them stands in the book."""
-    rule = load_group_rules().get(key)
-    return None if rule is None else BookRule(rule, GROUP)
 
 
 def _by_form(rows: list[RevisionRow]) -> Revisions:

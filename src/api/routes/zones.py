@@ -1,5 +1,6 @@
 """Zones: parts of a network between meters, whose balance shows what is lost (分区计量)."""
 
+from collections.abc import Sequence
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Path
@@ -9,8 +10,8 @@ from api.pages import Cursor, Limit, Page, cut, read_cursor
 from api.parts import Parts, PartsOf
 from api.problems import documented
 from api.registration import Objection, RegistrationError
+from api.rule_desk import several_in_force
 from api.security import Reader, Registrar
-from devices.catalogue import load_group_rules
 from domain.errors import NotFoundError
 from rules.balances import Role
 from rules.kinds.balance import Balance
@@ -40,7 +41,9 @@ async def zone(name: ZoneName, parts: PartsOf, _: Reader) -> ZoneDetail:
 @router.put("/{name}", responses=documented(401, 403, 404, 409, 422))
 async def set_zone(name: ZoneName, body: NewZone, parts: PartsOf, _: Registrar) -> ZoneDetail:
     """Register a zone, or change it to exactly this. Windows that began before its meters were these are not judged."""
-    objections = list(_objections(body))
+    rules = await several_in_force(parts.pool, parts.kinds)
+    balances = sorted(key for key, rule in rules.items() if isinstance(rule.condition, Balance))
+    objections = list(_objections(body, balances))
     if objections:
         raise RegistrationError(objections)
     members = [ZoneMember(member.device, member.role.value) for member in body.members]
@@ -55,8 +58,7 @@ async def drop_zone(name: ZoneName, parts: PartsOf, _: Registrar) -> None:
         raise NotFoundError(f"There is no zone {name}.")
 
 
-def _objections(body: NewZone) -> "list[Objection]":
-    balances = sorted(key for key, rule in load_group_rules().items() if isinstance(rule.condition, Balance))
+def _objections(body: NewZone, balances: Sequence[str]) -> "list[Objection]":
     found: list[Objection] = []
     if body.rule not in balances:
         found.append(Objection("rule", f"one of {', '.join(balances)}"))

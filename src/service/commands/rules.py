@@ -8,6 +8,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from api.rule_desk import to_be_named
 from domain.errors import InvalidInputError, NotFoundError
 from rules.story import Story, differences, play
 from service.backtest_command import backtest, work_off_backtests
@@ -54,9 +55,9 @@ def apply_rule_files(
 
     Rules that stand in none of the files stay as they are. If a file is wrong, nothing is applied.
     """
-    read = read_rule_files(given)
-    rules = [one for one, _ in read]
     settings = load_settings()
+    read = read_rule_files(given, on_database(settings, "rules apply", to_be_named))
+    rules = [one for one, _ in read]
     if dry_run:
         lines = on_database(settings, "rules apply", lambda pool: differences_to(pool, rules))
     else:

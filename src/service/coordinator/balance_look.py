@@ -1,6 +1,5 @@
 """BalanceLook: judges the windows of zones from stored readings, each once, and raises and clears their alerts."""
 
-from collections.abc import Mapping
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -8,7 +7,6 @@ from domain.alert import Severity, Step, Transition
 from domain.alert_change import AlertKey
 from rules.balances import Metered, Role, Sum, Window, ZoneState, add_up, step, window_after
 from rules.kinds.balance import Balance
-from rules.rule import Rule
 from service.cases import Cases
 from service.known import KnownDevices
 from store.connection import Executor
@@ -29,9 +27,8 @@ from store.zones import (
 class BalanceLook:
     """Looks at one zone a transaction. Keeps nothing: how far a zone was judged is written with the judgement."""
 
-    def __init__(self, rules: Mapping[str, Rule], zone: ZoneInfo, known: KnownDevices, cases: Cases) -> None:
-        """Take the rules, of which those of kind ``balance`` count, and the district's time zone."""
-        self._rules = {key: rule.condition for key, rule in rules.items() if isinstance(rule.condition, Balance)}
+    def __init__(self, zone: ZoneInfo, known: KnownDevices, cases: Cases) -> None:
+        """Take the district's time zone; the rules are those of the book's kind ``balance``, asked for each time."""
         self._zone = zone
         self._known = known
         self._cases = cases
@@ -42,8 +39,9 @@ class BalanceLook:
             zone = await next_due(connection, now)
             if zone is None:
                 return False
-            condition = None if zone.removed else self._rules.get(zone.rule)
-            if condition is None:
+            rule = (await self._known.over_several(connection)).rules.get(zone.rule)
+            condition = None if rule is None or zone.removed else rule.condition
+            if not isinstance(condition, Balance):
                 await self._let_go(connection, zone, now)
                 return True
             window = window_after(

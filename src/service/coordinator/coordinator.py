@@ -66,6 +66,7 @@ class Coordinator:
         loop = asyncio.get_running_loop()
         zones_due = 0.0
         while True:
+            await self._look.follow_book(connection, self._clock.now())
             busy = await anything_new(connection)
             if busy:
                 await self._look.look(connection, self._clock.now())

@@ -16,8 +16,8 @@ from service.coordinator.memory import only_news, recall, rows_of, transitions_o
 from service.coordinator.outcome import Outcome, head_step, source_of
 from service.known import KnownDevices
 from store.connection import Executor
-from store.coordinator import Cursor, lock_cursor, move_cursor, read_changed
-from store.group_alerts import forget_other_rules, replace_standing
+from store.coordinator import ChangedAlert, Cursor, lock_cursor, move_cursor, read_changed, read_firing
+from store.group_alerts import forget_free, forget_other_rules, replace_standing
 from store.incidents import (
     NewIncident,
     close_incidents,
@@ -30,8 +30,9 @@ from store.incidents import (
     recount,
     take_heads,
 )
-from store.mutes import MuteEntry, end_source, mute
+from store.mutes import MuteEntry, end_source, mute, sources_beside
 from store.tickets import append_moves
+from store.zones import look_at_zones
 
 _AT_ONCE: Final = 1000
 """Alerts of one transaction: their devices are locked meanwhile, so that no batch waits long."""
@@ -42,15 +43,14 @@ class GroupLook:
 
     def __init__(
         self,
-        rules: Mapping[str, Rule],
         kinds: Mapping[str, DeviceKind],
         known: KnownDevices,
         cases: Cases,
         at_once: int = _AT_ONCE,
     ) -> None:
-        """Take the group rules, and what alerts and tickets are made with."""
-        self._rules = [rule for rule in rules.values() if isinstance(rule.condition, Group)]
-        self._conditions = {rule.key: rule.condition for rule in self._rules if isinstance(rule.condition, Group)}
+        """Take what alerts and tickets are made with; the rules are those of the book, asked for each time."""
+        self._followed: Mapping[str, Rule] | None = None
+        self._conditions: Mapping[str, Group] = {}
         self._kinds = kinds
         self._known = known
         self._cases = cases
@@ -63,21 +63,57 @@ class GroupLook:
             rows = await read_changed(connection, cursor, self._at_once)
             if not rows:
                 return 0
-            transitions = await only_news(connection, transitions_of(rows, self._rules, self._kinds))
-            if transitions:
-                groups = await recall(connection, self._rules, transitions)
-                outcome = Outcome()
-                for transition in transitions:
-                    outcome.enter(groups.take(transition))
-                await self._carry_out(connection, groups, outcome, now)
-                alerts = sorted({one.alert for one in transitions} | outcome.alerts)
-                await replace_standing(connection, alerts, rows_of(groups, alerts))
+            await self._decide(connection, rows, now)
             await move_cursor(connection, Cursor(rows[-1].changed, rows[-1].id))
             return len(rows)
 
+    async def follow_book(self, connection: Executor, now: datetime) -> None:
+        """Where rules are others than at the last look: drop those that are no more, and decide anew by the others.
+
+        An incident that is open goes on under a changed rule. What fires and belongs to none is decided over again, so
+        that a change does not wait for the next alert.
+        """
+        rules = (await self._known.over_several(connection)).rules
+        before = self._followed
+        if before == rules:
+            return
+        await self.drop_other_rules(connection, now)
+        if before is None:
+            return
+        others = [one for mine, theirs in ((rules, before), (before, rules)) for one in _beside(mine, theirs)]
+        await look_at_zones(connection, sorted({rule.key for rule in others}), now)
+        concerned = {key for rule in others if isinstance(rule.condition, Group) for key in rule.condition.concerns}
+        after = 0
+        while concerned:
+            async with connection.transaction():
+                await lock_cursor(connection)
+                rows = await read_firing(connection, sorted(concerned), after, self._at_once)
+                if not rows:
+                    break
+                await forget_free(connection, [row.id for row in rows])
+                await self._decide(connection, rows, now)
+            after = rows[-1].id
+        self._followed = rules
+
+    async def _decide(self, connection: Executor, rows: Sequence[ChangedAlert], now: datetime) -> None:
+        several = await self._known.over_several(connection)
+        rules = several.groups()
+        self._conditions = _conditions_of(rules)
+        transitions = await only_news(connection, transitions_of(rows, rules, self._kinds))
+        if not transitions:
+            return
+        groups = await recall(connection, several, transitions)
+        outcome = Outcome()
+        for transition in transitions:
+            outcome.enter(groups.take(transition))
+        await self._carry_out(connection, groups, outcome, now)
+        alerts = sorted({one.alert for one in transitions} | outcome.alerts)
+        await replace_standing(connection, alerts, rows_of(groups, alerts))
+
     async def drop_other_rules(self, connection: Executor, now: datetime) -> None:
         """Close what is open under rules that are no more; what it held back stands by itself again."""
-        rules = sorted(self._conditions)
+        several = await self._known.over_several(connection)
+        rules = sorted(rule.key for rule in several.groups())
         async with connection.transaction():
             await lock_cursor(connection)
             await forget_other_rules(connection, rules)
@@ -94,6 +130,10 @@ class GroupLook:
                 for incident in ids:
                     await self._let_go(connection, f"incident:{incident}", now)
                 await recount(connection, ids, now)
+            for rule in await sources_beside(connection, MuteReason.GROUP_WAIT, rules):
+                await end_source(connection, MuteReason.GROUP_WAIT, rule, now)
+        if self._followed is None:
+            self._followed = several.rules
 
     async def _carry_out(self, connection: Executor, groups: Groups, outcome: Outcome, now: datetime) -> None:
         """Store what was decided. Devices are locked first, then alerts, then tickets: the order of a batch."""
@@ -186,6 +226,15 @@ class GroupLook:
 
     def _severity(self, incident: Incident) -> Severity:
         return self._conditions[incident.place.rule].severity
+
+
+def _beside(rules: Mapping[str, Rule], others: Mapping[str, Rule]) -> list[Rule]:
+    """Those of the rules that the others have not, or otherwise."""
+    return [rule for key, rule in rules.items() if others.get(key) != rule]
+
+
+def _conditions_of(rules: Sequence[Rule]) -> dict[str, Group]:
+    return {rule.key: rule.condition for rule in rules if isinstance(rule.condition, Group)}
 
 
 def _id(incident: Incident) -> int:

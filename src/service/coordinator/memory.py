@@ -6,6 +6,7 @@ from devices.kind import DeviceKind
 from rules.groups import Cleared, Fired, Groups, GroupState, Incident, Place, Whereabouts
 from rules.kinds.group import By, Group
 from rules.rule import Rule
+from service.over_several import OverSeveral
 from store.connection import Executor
 from store.coordinator import ChangedAlert, count_devices
 from store.group_alerts import GroupAlertRow, OpenIncidentRow, load_standing, places_of, standing_alerts
@@ -38,8 +39,9 @@ async def only_news(connection: Executor, transitions: Sequence[Fired | Cleared]
     return [one for one in transitions if isinstance(one, Cleared) == (one.alert in standing)]
 
 
-async def recall(connection: Executor, rules: Sequence[Rule], transitions: Sequence[Fired | Cleared]) -> Groups:
+async def recall(connection: Executor, several: OverSeveral, transitions: Sequence[Fired | Cleared]) -> Groups:
     """The groups that these transitions touch, as they were left."""
+    rules = several.groups()
     by_key = {rule.key: rule for rule in rules}
     fired = [one for one in transitions if isinstance(one, Fired)]
     bare = Groups(rules, {})
@@ -47,7 +49,7 @@ async def recall(connection: Executor, rules: Sequence[Rule], transitions: Seque
     stored = await places_of(connection, [one.alert for one in transitions if isinstance(one, Cleared)])
     touched |= {Place(*key) for key in stored if key[0] in by_key}
     states = {place: GroupState() for place in sorted(touched)}
-    await _count(connection, by_key, states)
+    await _count(connection, several, states)
     standing = await load_standing(connection, touched)
     incidents: dict[int, Incident] = {}
     for row in standing.incidents:
@@ -58,18 +60,17 @@ async def recall(connection: Executor, rules: Sequence[Rule], transitions: Seque
     return Groups(rules, states)
 
 
-async def _count(connection: Executor, rules: Mapping[str, Rule], states: Mapping[Place, GroupState]) -> None:
+async def _count(connection: Executor, several: OverSeveral, states: Mapping[Place, GroupState]) -> None:
     """Say how many devices each group has, where its rule wants to know."""
     for by in (By.CIRCUIT, By.SITE, By.GRID):
         asked: dict[Place, Group] = {}
         for place in states:
-            condition = rules[place.rule].condition
+            condition = several.rules[place.rule].condition
             if isinstance(condition, Group) and condition.by is by and condition.share > 0:
                 asked[place] = condition
         counted = await count_devices(connection, by.value, sorted({place.name for place in asked}))
         for place, condition in asked.items():
-            # A rule's key begins with the kind of the devices that it judges.
-            kinds = {place.part} if place.part else {key.partition(".")[0] for key in condition.members}
+            kinds = {place.part} if place.part else several.kinds_judged_by(condition.members)
             states[place].size = sum(counted.get((place.name, kind), 0) for kind in kinds)
 
 
