@@ -43,6 +43,8 @@ def tampered(lasts_s: float = 100, classes: Sequence[str] = ("tamper",), **chang
 class EventStreet(RuledStreet):
     """A manhole that tells events."""
 
+    packets: int
+
     def delivery(self, second: float, event_class: str = "tamper", ended: bool = BEGAN) -> Delivery:
         self.packets += 1
         body: dict[str, object] = {"ts": to_micros(START + timedelta(seconds=second)) // 1000, "class": event_class}

@@ -116,6 +116,7 @@ def test_a_rule_on_events_is_read_by_its_fields_and_asked_by_no_reading() -> Non
     reading = Reading(Vocabulary({"event": Event}, ("tilt_deg",)))
     condition = reading.condition("event", {"classes": ["tamper"], "lasts_s": 90, "severity": "major"}, ())
     assert reading.objections == []
+    assert isinstance(condition, Event)
     assert condition == Event(classes=TAMPER, lasts_s=90, severity=Severity.MAJOR)
     plan = make_plan(
         [Rule("manhole.tampered", "T", "T", condition)],
