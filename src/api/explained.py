@@ -11,6 +11,7 @@ from devices.kind import DeviceKind
 from devices.places import Schedules, goes_by_place, surroundings_of
 from devices.plans import interval_of, plan_of
 from devices.rule_book import with_book
+from domain.alert import Severity
 from domain.coverage import Coverage
 from domain.errors import NotFoundError
 from domain.instants import from_micros, to_micros
@@ -99,7 +100,12 @@ async def explain_moment(
     opened = [OpenAlert(*one[:4], *one[5:9]) for one in fired]
     then = found._replace(heard_at=hearing.heard_at, coverage=hearing.coverage, alerts=opened, mutes=mutes)
     present = Present(
-        now=at, tracks=traced.tracks, seen=_seen(readings, plan.validity), hearing=hearing, source=found.source
+        now=at,
+        tracks=traced.tracks,
+        seen=_seen(readings, plan.validity),
+        hearing=hearing,
+        source=found.source,
+        raised={one.rule: (one.onset, Severity(one.severity)) for one in opened},
     )
     written = [Written(KIND, kind.key, one) for one in kinds[kind.key].rules if one.key == rule]
     written += [Written(BOOK, name_of(row), chosen) for row, one in book if one.rule == chosen]

@@ -137,6 +137,7 @@ def _event(root: str) -> Schema:
         "properties": {
             "ts": {"$ref": f"{root}/time"},
             "class": {"type": "string", "pattern": f"^{EVENT_CLASS.pattern}$", "description": "What happened."},
+            "state": {"description": "`ended`: what the class names is over. Anything else is kept and says nothing."},
             "values": {"type": "object", "additionalProperties": {"$ref": f"{root}/scalar"}},
             "evidence": {
                 "type": "array",

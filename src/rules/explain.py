@@ -1,7 +1,7 @@
 """Explain: how each rule of a device stands now, by what it saw, who set its parameters, and what comes next."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final, NamedTuple
@@ -156,6 +156,8 @@ class Present:
     """Measure → newest value."""
     hearing: Hearing
     source: str | None
+    raised: Mapping[str, tuple[datetime, Severity]] = field(default_factory=dict[str, tuple[datetime, Severity]])
+    """Slot → onset and severity of the alert that fires: of a rule that the engine never asks nothing else tells."""
 
 
 def explain_rule(plan: Plan, layered: Layered, written: Sequence[Written], present: Present) -> RuleNow:
@@ -173,6 +175,9 @@ def explain_rule(plan: Plan, layered: Layered, written: Sequence[Written], prese
     onset = None if track is None or track.onset is None else from_micros(track.onset)
     if silent is not None and silent.firing_since is not None and silence is not None:
         firing, onset = [silence.severity], silent.firing_since
+    if watch is None and silence is None and key in present.raised:
+        onset, severity = present.raised[key]
+        firing = [severity]
     pending = any(level.state is Standing.PENDING for level in levels)
     seen = [present.seen[measure] for measure in layered.rule.condition.measures if measure in present.seen]
     return RuleNow(

@@ -6,6 +6,7 @@ from datetime import datetime
 from domain.mute import Mute
 from domain.reading import MeasureValue
 from rules.explain import LevelNow, RuleNow, Seen, SilenceNow, Standing
+from rules.kinds.event import Event
 
 
 def why(rule: RuleNow, now: datetime, muted: Sequence[Mute] = ()) -> str:
@@ -17,6 +18,9 @@ def why(rule: RuleNow, now: datetime, muted: Sequence[Mute] = ()) -> str:
 
 
 def _of_readings(rule: RuleNow, now: datetime) -> Iterator[str]:
+    if isinstance(rule.rule.condition, Event):
+        yield _of_event(rule, rule.rule.condition)
+        return
     if not rule.rule.condition.measures:
         yield "No reading decides it: the service itself reports it."
         return
@@ -33,6 +37,14 @@ def _of_readings(rule: RuleNow, now: datetime) -> Iterator[str]:
         yield _of_clear(rule)
     for one in rule.seen:
         yield from _of_newest(one, rule, now)
+
+
+def _of_event(rule: RuleNow, condition: Event) -> str:
+    classes = " or ".join(condition.classes)
+    ends = f"clears at one that says it ended, or {value_of(condition.lasts_s)} s after the last"
+    if rule.onset is not None and rule.state is Standing.FIRING:
+        return f"An event {classes} came at {time_of(rule.onset)}: it fires and {ends}."
+    return f"No reading decides it, but events: one of class {classes} fires it, and it {ends}."
 
 
 def _of_firing(rule: RuleNow, level: LevelNow) -> str:

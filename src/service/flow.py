@@ -20,6 +20,7 @@ from service.accounts import settle_accounts
 from service.cases import Cases
 from service.clocks import sample_clocks
 from service.day_book import DayBook
+from service.event_rules import judge_events
 from service.known import Known, KnownDevices
 from service.late import rejudge_late
 from service.parcel import Parcel
@@ -148,16 +149,17 @@ class Flow:
         in quarantine before.
         """
         book = DayBook(self._parts.zone)
-        streams, states = await self._lock(connection, parcels)
+        streams, states, known = await self._lock(connection, parcels)
         book.open(parcels, states.values())
         await self._tell_new_from_known(connection, streams)
         amendment, timers = await rejudge_late(connection, streams, self._parts.late_bound)
         transitions = self._judge(streams, heard_by_all(coverage, self.others), timers)
-        await settle_told(connection, parcels, states)
+        events = await settle_told(connection, parcels, states)
+        if events:
+            await judge_events(connection, events, known, self._parts.late_bound, amendment, timers)
         held = await quarantine(connection, parcels)
         book.enter(parcels, states, held)
         await self._store(connection, streams, states, timers)
-        known = {s.state.device_id: s.known for s in streams}
         await self._parts.cases.settle(connection, transitions, known, now, amendment)
         await add_clock_samples(connection, sample_clocks(streams, parcels))
         doubles = [
@@ -208,7 +210,7 @@ class Flow:
 
     async def _lock(
         self, connection: Executor, parcels: Sequence[Parcel]
-    ) -> tuple[list[Stream], dict[int, DeviceState]]:
+    ) -> tuple[list[Stream], dict[int, DeviceState], dict[int, Known]]:
         """Lock the devices of the batch, in order, and give each the readings that are its own."""
         known: dict[int, Known] = {}
         arrivals: dict[int, Stream] = {}
@@ -224,7 +226,7 @@ class Flow:
                     state = states[reading.device_id]
                     stream = arrivals[reading.device_id] = Stream(known[reading.device_id], state, parcel.source)
                 stream.arrivals.append((reading, parcel))
-        return list(arrivals.values()), states
+        return list(arrivals.values()), states, known
 
     @staticmethod
     async def _tell_new_from_known(connection: Executor, streams: Sequence[Stream]) -> None:

@@ -184,7 +184,7 @@ async def wire(
     worker = Worker(
         subscriber,
         flow,
-        Ticker(pool, known, cases),
+        Ticker(pool, known, cases, timedelta(days=settings.late_bound_days)),
         Chores(
             pool,
             clock,

@@ -256,7 +256,7 @@ def _rejudge_rule(stretch: _Stretch, watch: Watch, span: Span, tracks: Tracks) -
         else:
             tracks.rules[watch.key] = track
     concerned = [Position(one.at, one.digest) for one in stream.late if concerns(watch, one)]
-    return compare(changes, [_stood(record) for record in stood], (device_id, watch.key), concerned)
+    return compare(changes, [as_stood(record) for record in stood], (device_id, watch.key), concerned)
 
 
 def _inside(onset: datetime, span: Span) -> bool:
@@ -277,7 +277,8 @@ def _horizon(stream: Stream, stood: Sequence[AlertRecord], tracks: Tracks, watch
     return min(horizon, stream.fresh[0].at) if stream.fresh else horizon
 
 
-def _stood(record: AlertRecord) -> Stood:
+def as_stood(record: AlertRecord) -> Stood:
+    """An alert's row, as the comparison takes it."""
     return Stood(
         record.onset,
         AlertState(record.state),

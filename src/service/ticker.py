@@ -10,10 +10,11 @@ from domain.device import LifeCycle
 from rules.engine import Hearing, abandon, next_hold_due, next_silence_due, tick
 from rules.tracks import decode_tracks, encode_tracks
 from service.cases import Cases
+from service.event_rules import look_at_events
 from service.known import Known, KnownDevices
 from store.connection import Pool
 from store.states import DeviceState, lock_free_states, save_states
-from store.timers import Timer, due_devices, set_timers
+from store.timers import Timer, due_devices, earlier, set_timers
 
 _AT_ONCE: Final = 2000
 """Devices looked at in one transaction: about what a full batch of messages locks."""
@@ -25,8 +26,11 @@ _LOOK_AGAIN: Final = timedelta(seconds=10)
 class Ticker:
     """Looks at due devices. Decides with the time at which a thing was due, never the time of the look."""
 
-    def __init__(self, pool: Pool, known: KnownDevices, cases: Cases) -> None:
-        """Take the parts; it keeps nothing."""
+    def __init__(
+        self, pool: Pool, known: KnownDevices, cases: Cases, late_bound: timedelta = timedelta(days=7)
+    ) -> None:
+        """Take the parts; it keeps nothing. ``late_bound`` is that of the flow."""
+        self._late_bound = late_bound
         self._pool = pool
         self._known = known
         self._cases = cases
@@ -48,19 +52,20 @@ class Ticker:
             known = await self._known.load_by_id(connection, list(states))
             transitions: list[Transition] = []
             timers: list[Timer] = []
+            events = await look_at_events(connection, known, now, until or now, self._late_bound)
             changed: list[DeviceState] = []
             for device_id, state in states.items():
                 stretch = None if state.source is None else coverage.get(state.source)
                 steps, timer = _look_at(state, known[device_id], now, until or now, stretch)
                 transitions += steps
-                timers.append(timer)
+                timers.append(timer._replace(hold_due=earlier(timer.hold_due, events.due.get(device_id))))
                 if steps:
                     changed.append(state)
             if changed:
                 await save_states(connection, changed)
             if timers:
                 await set_timers(connection, timers)
-            await self._cases.settle(connection, transitions, known, now)
+            await self._cases.settle(connection, [*transitions, *events.transitions], known, now)
             return len(states)
 
 

@@ -9,10 +9,13 @@ from store.readings import StoredEvent, insert_events
 from store.states import DeviceState
 
 
-async def settle_told(connection: Executor, parcels: Sequence[Parcel], states: Mapping[int, DeviceState]) -> None:
+async def settle_told(
+    connection: Executor, parcels: Sequence[Parcel], states: Mapping[int, DeviceState]
+) -> list[StoredEvent]:
     """Store events, each once, and put the last connection status into the states, which the batch then writes.
 
     Neither is a reading, and neither ends a silence: a last will is sent by the broker when the device is gone.
+    Returns the events that were not stored before.
     """
     events: list[StoredEvent] = []
     for parcel in parcels:
@@ -26,5 +29,8 @@ async def settle_told(connection: Executor, parcels: Sequence[Parcel], states: M
                 )
             elif state.online_at is None or received_at >= state.online_at:
                 state.online, state.online_at = report.online, received_at
-    if events:
-        await insert_events(connection, events)
+    if not events:
+        return events
+    unique = {(event.device_id, event.at, event.digest): event for event in events}
+    new = await insert_events(connection, list(unique.values()))
+    return [event for identity, event in unique.items() if identity in new]

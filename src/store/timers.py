@@ -43,8 +43,8 @@ async def bring_forward(connection: Executor, timers: Sequence[Timer]) -> None:
         if other is not timer:
             earliest[timer.device_id] = Timer(
                 timer.device_id,
-                _earlier(timer.hold_due, other.hold_due),
-                _earlier(timer.silence_due, other.silence_due),
+                earlier(timer.hold_due, other.hold_due),
+                earlier(timer.silence_due, other.silence_due),
             )
     await connection.execute(_EARLIER, *_columns(list(earliest.values())))
 
@@ -62,7 +62,8 @@ async def due_devices(
     return [row[0] for row in rows]
 
 
-def _earlier(one: datetime | None, other: datetime | None) -> datetime | None:
+def earlier(one: datetime | None, other: datetime | None) -> datetime | None:
+    """The earlier of two times, where either may be missing."""
     return min((due for due in (one, other) if due is not None), default=None)
 
 

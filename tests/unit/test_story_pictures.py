@@ -14,7 +14,7 @@ from service.story_picture import draw
 
 MANUAL = Path(__file__).parents[2] / "docs"
 KINDS = MANUAL / "rule-kinds"
-WITHOUT_A_SIGNAL = {"reported", "group", "balance"}
+WITHOUT_A_SIGNAL = {"reported", "group", "balance", "event"}
 """Decided by no reading of one device: nothing that a story of one device could tell."""
 
 SVG = "{http://www.w3.org/2000/svg}"

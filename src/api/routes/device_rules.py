@@ -17,6 +17,7 @@ from devices.kind import DeviceKind
 from devices.places import Schedules, goes_by_place, surroundings_of
 from devices.plans import interval_of, plan_of
 from devices.rule_book import BookRule, with_book
+from domain.alert import Severity
 from domain.device import Device, LifeCycle
 from domain.errors import NotFoundError
 from domain.instants import from_micros, to_micros
@@ -108,6 +109,7 @@ def _explain(
         seen=_seen(found, plan.validity),
         hearing=Hearing(found.heard_at, found.coverage),
         source=found.source,
+        raised={one.rule: (one.onset, Severity(one.severity)) for one in found.alerts},
     )
     explained: list[RuleNow] = []
     for rule in kind.rules:
