@@ -84,7 +84,9 @@ async def test_a_changed_number_makes_two_lamps_an_incident_without_a_restart(st
     assert orjson.loads(revision)["at_least"] == 2
 
 
-async def test_alerts_that_fire_already_are_decided_by_the_changed_rule(street: Coordinated) -> None:
+@pytest.mark.parametrize("at_once", [1, 1000])
+async def test_alerts_that_fire_already_are_decided_by_the_changed_rule(street: Coordinated, at_once: int) -> None:
+    street.look = GroupLook(load_kinds(), KnownDevices(load_kinds()), Cases(ZONE), at_once)
     await begin(street)
     await go_dark(street, LAMPS[:2])
     await street.decide()
