@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Any, ClassVar, Final, NamedTuple, Self
+from typing import Any, Final, Self
 
-from domain.alert import Severity
 from domain.reading import MeasureValue
+from rules.numbers import Bounded, number_of, unknown_parameter
 from rules.rule import Level, RuleOverrideError, Verdict
 
 _LONGEST_HOLD_S: Final = 366 * 86_400.0
@@ -17,15 +17,6 @@ class Side(StrEnum):
 
     ABOVE = "above"
     BELOW = "below"
-
-
-class Bounds(NamedTuple):
-    """Between which numbers a parameter lies, both inclusive."""
-
-    low: float
-    high: float
-    whole: bool = False
-    """Whether it must be a whole number."""
 
 
 def verdict_on(value: MeasureValue, limit: float, clear: float | None) -> Verdict:
@@ -48,24 +39,12 @@ def verdicts_on(value: MeasureValue, levels: Sequence[Level], side: Side) -> lis
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LevelledMemory:
+class LevelledMemory(Bounded):
     """What conditions that look at one measure over several readings have alike; each adds its own parameters."""
-
-    bounds: ClassVar[Mapping[str, Bounds]] = {}
-    """The parameters beside the levels that a device or group may set, and what they may be."""
 
     measure: str
     levels: tuple[Level, ...]
     """Mildest first."""
-
-    def __post_init__(self) -> None:
-        """Refuse a parameter out of its bounds.
-
-        Raises:
-            RuleOverrideError: the message names it.
-        """
-        for name, bounds in self.bounds.items():
-            _check(name, getattr(self, name), bounds)
 
     @property
     def measures(self) -> tuple[str, ...]:
@@ -90,18 +69,16 @@ class LevelledMemory:
     def overridden(self, parameters: Mapping[str, object]) -> Self:
         """Accepts the parameters in ``bounds`` and, per severity name, ``{"limit", "clear", "hold_s", "keep_s"}``."""
         names = ", ".join(self.bounds)
-        changes: dict[str, Any] = {}
         levels = self.levels
         for name, value in parameters.items():
             if name in self.bounds:
-                number = number_of(name, value)
-                changes[name] = int(number) if self.bounds[name].whole and number.is_integer() else number
-            elif isinstance(value, Mapping):
-                level: Mapping[object, object] = value  # pyright: ignore[reportUnknownVariableType]  # JSON from outside
-                levels = override_level(levels, name, level, names)
-            else:
+                continue
+            if not isinstance(value, Mapping):
                 raise unknown_parameter(name, names)
-        return replace(self, levels=levels, **changes)
+            level: Mapping[object, object] = value  # pyright: ignore[reportUnknownVariableType]  # JSON from outside
+            levels = override_level(levels, name, level, names)
+        changes: dict[str, Any] = {"levels": levels, **self.numbers_of(parameters)}
+        return replace(self, **changes)
 
     def as_data(self) -> dict[str, object]:
         """JSON-able parameters."""
@@ -110,14 +87,6 @@ class LevelledMemory:
             **{name: getattr(self, name) for name in self.bounds},
             "levels": [level_data(level) for level in self.levels],
         }
-
-
-def _check(name: str, value: object, bounds: Bounds) -> None:
-    number = number_of(name, value)
-    if not bounds.low <= number <= bounds.high or (bounds.whole and not number.is_integer()):
-        kind = "a whole number" if bounds.whole else "a number"
-        message = f"{name} must be {kind} from {bounds.low:g} to {bounds.high:g}, not {number:g}"
-        raise RuleOverrideError(message)
 
 
 def level_data(level: Level) -> dict[str, object]:
@@ -129,6 +98,21 @@ def level_data(level: Level) -> dict[str, object]:
         "hold_s": level.hold_s,
     }
     return data | {"keep_s": level.keep_s} if level.keep_s else data
+
+
+def override_times(
+    levels: tuple[Level, ...], name: str, values: Mapping[str, object], parameters: str, kind: str
+) -> Level:
+    """Give the one level of a condition that has no limit its own ``hold_s`` or ``keep_s``.
+
+    Raises:
+        RuleOverrideError: the level has another name, a field another, or a value is impossible.
+    """
+    if not set(values) <= {"hold_s", "keep_s"}:
+        message = f"{name} of {kind} rule takes hold_s and keep_s, not {', '.join(map(str, values))}"
+        raise RuleOverrideError(message)
+    (level,) = override_level(levels, name, values, parameters)
+    return level
 
 
 def override_level(
@@ -167,23 +151,3 @@ def _seconds(name: str, value: object) -> float:
         message = f"{name} must lie between 0 and {_LONGEST_HOLD_S:g} seconds, not {seconds:g}"
         raise RuleOverrideError(message)
     return seconds
-
-
-def number_of(name: str, value: object) -> float:
-    """The number that parameter ``name`` was given.
-
-    Raises:
-        RuleOverrideError: it is none.
-    """
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        message = f"{name} must be a number, not {value!r}"
-        raise RuleOverrideError(message)
-    return float(value)
-
-
-def unknown_parameter(name: str, parameters: str) -> RuleOverrideError:
-    """The refusal of a parameter that the rule does not have; ``parameters`` are those it has beside its levels."""
-    severities = ", ".join(severity.name.lower() for severity in Severity)
-    return RuleOverrideError(
-        f"the rule has no parameter {name!r}; it has {parameters} and the levels' names ({severities})"
-    )

@@ -1,21 +1,20 @@
 """balance: a zone's inflow less its outflows: what is lost between its meters (分区计量, district metering)."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from math import inf
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import ClassVar, Final
 
 from domain.alert import Severity
-from domain.reading import MeasureValue
-from rules.levels import Bounds, number_of, unknown_parameter
+from rules.numbers import Bounds
 from rules.rule import Level, RuleOverrideError, Verdict
+from rules.unasked import OverSeveral
 
 _DAY_S: Final = 86_400
 _LONGEST_S: Final = 30.0 * _DAY_S
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Balance:
+class Balance(OverSeveral):
     """Holds while a zone loses too much over several windows one after the other.
 
     The engine never asks it: what spans devices is decided from their stored readings, by the coordinator.
@@ -58,12 +57,7 @@ class Balance:
         Raises:
             RuleOverrideError: the message names it.
         """
-        for name, bounds in self.bounds.items():
-            number = number_of(name, getattr(self, name))
-            if not bounds.low <= number <= bounds.high or (bounds.whole and not number.is_integer()):
-                kind = "a whole number" if bounds.whole else "a number"
-                message = f"{name} must be {kind} from {bounds.low:g} to {bounds.high:g}, not {number:g}"
-                raise RuleOverrideError(message)
+        super(Balance, self).__post_init__()
         if _DAY_S % self.window_s:
             message = f"window_s must be a whole part of a day, not {self.window_s}"
             raise RuleOverrideError(message)
@@ -79,40 +73,10 @@ class Balance:
         return Verdict.KEEP if lost / hours >= self.clear_m3h else Verdict.GOOD
 
     @property
-    def measures(self) -> tuple[str, ...]:
-        """No measure of a single device concerns it."""
-        return ()
-
-    @property
     def levels(self) -> tuple[Level, ...]:
         """One level."""
         hold_s = float(self.windows * self.window_s)
         return (Level(self.severity, limit=self.limit_m3h, clear=self.clear_m3h, hold_s=hold_s),)
-
-    @property
-    def silence_intervals(self) -> float | None:
-        """No silence concerns it."""
-        return None
-
-    def quiet_within(self, measure: str) -> tuple[float, float] | None:
-        """No value begins it."""
-        del measure
-        return (-inf, inf)
-
-    def judge(self, values: Mapping[str, MeasureValue]) -> tuple[MeasureValue, Sequence[Verdict]] | None:
-        """One device's values say nothing of it."""
-        del values
-        return None
-
-    def overridden(self, parameters: Mapping[str, object]) -> "Balance":
-        """Accepts the parameters in ``bounds``."""
-        changes: dict[str, float | int] = {}
-        for name, value in parameters.items():
-            if name not in self.bounds:
-                raise unknown_parameter(name, ", ".join(self.bounds))
-            number = number_of(name, value)
-            changes[name] = int(number) if self.bounds[name].whole and number.is_integer() else number
-        return replace(self, **changes)  # type: ignore[arg-type]  # checked by name above, by value in __post_init__
 
     def as_data(self) -> dict[str, object]:
         """JSON-able parameters."""

@@ -7,7 +7,8 @@ from typing import ClassVar, Final, TypeGuard
 
 from domain.alert import Severity
 from domain.reading import MeasureValue
-from rules.levels import level_data, override_level, unknown_parameter
+from rules.levels import level_data, override_times
+from rules.numbers import unknown_parameter
 from rules.rule import Condition, Level, Memory, Reach, Remembering, RuleOverrideError, Verdict
 
 _FEWEST: Final = 2
@@ -127,10 +128,7 @@ class Combined:
             if name == "parts":
                 changed = replace(changed, parts=_override_parts(changed.parts, inner))
             else:
-                if not set(inner) <= {"hold_s", "keep_s"}:
-                    message = f"{name} of a combined rule takes hold_s and keep_s, not {', '.join(map(str, inner))}"
-                    raise RuleOverrideError(message)
-                (level,) = override_level(changed.levels, name, inner, "parts")
+                level = override_times(changed.levels, name, inner, "parts", "a combined")
                 changed = replace(changed, hold_s=level.hold_s, keep_s=level.keep_s)
         return changed
 

@@ -9,7 +9,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from domain.instants import EPOCH, from_micros, seconds_to_micros, to_micros
 from domain.reading import MeasureValue
-from rules.levels import Bounds, LevelledMemory, Side, verdicts_on
+from rules.levels import LevelledMemory, Side, verdicts_on
+from rules.numbers import Bounds
 from rules.rule import Memory, Reach, RuleOverrideError, Verdict
 from rules.samples import samples_of
 

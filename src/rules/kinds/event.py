@@ -1,14 +1,13 @@
 """event: a device says itself that something happened, and perhaps that it is over; no value is judged."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from math import inf
 from typing import ClassVar, Final
 
 from domain.alert import Severity
-from domain.reading import MeasureValue
-from rules.levels import number_of, unknown_parameter
-from rules.rule import Level, RuleOverrideError, Verdict
+from rules.numbers import number_of, unknown_parameter
+from rules.rule import Level, RuleOverrideError
+from rules.unasked import Unasked
 
 _LONGEST_S: Final = 30 * 86_400.0
 _MOST: Final = 64
@@ -16,7 +15,7 @@ _MOST: Final = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Event:
+class Event(Unasked):
     """Holds from an event of one of the classes until one of that class says it ended, or for a time (事件).
 
     The engine never asks it: readings say nothing of it, and its alerts are told from the stored events alone
@@ -45,36 +44,16 @@ class Event:
             raise RuleOverrideError(message)
 
     @property
-    def measures(self) -> tuple[str, ...]:
-        """No measure: events concern it, not readings."""
-        return ()
-
-    @property
     def levels(self) -> tuple[Level, ...]:
         """One level, reached by one event."""
         return (Level(self.severity, limit=1.0),)
-
-    @property
-    def silence_intervals(self) -> float | None:
-        """No silence concerns it."""
-        return None
-
-    def quiet_within(self, measure: str) -> tuple[float, float] | None:
-        """No value begins it."""
-        del measure
-        return (-inf, inf)
-
-    def judge(self, values: Mapping[str, MeasureValue]) -> tuple[MeasureValue, Sequence[Verdict]] | None:
-        """Values say nothing of it."""
-        del values
-        return None
 
     def overridden(self, parameters: Mapping[str, object]) -> "Event":
         """Accepts ``lasts_s``."""
         changed = self
         for name, value in parameters.items():
             if name != "lasts_s":
-                raise unknown_parameter(name, "lasts_s")
+                raise unknown_parameter(name, "lasts_s", levelled=False)
             changed = replace(changed, lasts_s=number_of(name, value))
         return changed
 

@@ -9,9 +9,10 @@ from typing import ClassVar, Final
 from domain.alert import Severity
 from domain.instants import seconds_to_micros
 from domain.reading import MeasureValue
-from rules.levels import level_data, number_of, override_level, unknown_parameter
+from rules.levels import level_data, override_times
 from rules.lighting import Expected as State
 from rules.lighting import Nights, Schedule
+from rules.numbers import number_of, unknown_parameter
 from rules.rule import Condition, Level, Memory, Reach, RuleOverrideError, Verdict
 from rules.surroundings import Surroundings
 
@@ -126,10 +127,7 @@ class Expected:
                 changed = replace(changed, **{name: number})  # type: ignore[arg-type]  # a number each
             elif isinstance(value, Mapping):
                 inner: Mapping[str, object] = value  # pyright: ignore[reportUnknownVariableType]  # JSON from outside
-                if not set(inner) <= {"hold_s", "keep_s"}:
-                    message = f"{name} of an expected rule takes hold_s and keep_s, not {', '.join(map(str, inner))}"
-                    raise RuleOverrideError(message)
-                (level,) = override_level(changed.levels, name, inner, _PARAMETERS)
+                level = override_times(changed.levels, name, inner, _PARAMETERS, "an expected")
                 changed = replace(changed, hold_s=level.hold_s, keep_s=level.keep_s)
             else:
                 raise unknown_parameter(name, _PARAMETERS)

@@ -1,15 +1,15 @@
 """group: alerts of several devices of one circuit, site, grid or neighbourhood within a time are one incident."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import StrEnum
-from math import ceil, inf
+from math import ceil
 from typing import ClassVar, Final
 
 from domain.alert import Severity
-from domain.reading import MeasureValue
-from rules.levels import Bounds, number_of, unknown_parameter
-from rules.rule import Level, RuleOverrideError, Verdict
+from rules.numbers import Bounds
+from rules.rule import Level, RuleOverrideError
+from rules.unasked import OverSeveral
 
 _LONGEST_S: Final = 30 * 86_400.0
 _MOST: Final = 100_000.0
@@ -30,7 +30,7 @@ class By(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Group:
+class Group(OverSeveral):
     """Holds while enough devices of a group fire the member rules, having begun within a time (群组规则).
 
     The engine never asks it: what spans devices is decided after their own alerts, by the coordinator.
@@ -82,8 +82,7 @@ class Group:
         Raises:
             RuleOverrideError: the message names it.
         """
-        for name, bounds in self.bounds.items():
-            _check(name, getattr(self, name), bounds)
+        super(Group, self).__post_init__()
         if self.clear_below > self.at_least or self.clear_share > self.share:
             message = "clear_below may not exceed at_least, nor clear_share the share: it would clear as it fires"
             raise RuleOverrideError(message)
@@ -106,40 +105,9 @@ class Group:
         return (*self.members, *self.inhibits)
 
     @property
-    def measures(self) -> tuple[str, ...]:
-        """No measure: alerts concern it, not readings."""
-        return ()
-
-    @property
     def levels(self) -> tuple[Level, ...]:
         """One level, reached by so many devices."""
         return (Level(self.severity, limit=float(self.at_least), clear=float(self.clear_below)),)
-
-    @property
-    def silence_intervals(self) -> float | None:
-        """No silence concerns it."""
-        return None
-
-    def quiet_within(self, measure: str) -> tuple[float, float] | None:
-        """No value begins it."""
-        del measure
-        return (-inf, inf)
-
-    def judge(self, values: Mapping[str, MeasureValue]) -> tuple[MeasureValue, Sequence[Verdict]] | None:
-        """Values say nothing of it."""
-        del values
-        return None
-
-    def overridden(self, parameters: Mapping[str, object]) -> "Group":
-        """Accepts the parameters in ``bounds``."""
-        names = ", ".join(self.bounds)
-        changes: dict[str, float | int] = {}
-        for name, value in parameters.items():
-            if name not in self.bounds:
-                raise unknown_parameter(name, names)
-            number = number_of(name, value)
-            changes[name] = int(number) if self.bounds[name].whole and number.is_integer() else number
-        return replace(self, **changes)  # type: ignore[arg-type]  # checked by name above, by value in __post_init__
 
     def as_data(self) -> dict[str, object]:
         """JSON-able parameters."""
@@ -152,14 +120,6 @@ class Group:
             "inhibits": list(self.inhibits),
             "severity": int(self.severity),
         }
-
-
-def _check(name: str, value: object, bounds: Bounds) -> None:
-    number = number_of(name, value)
-    if not bounds.low <= number <= bounds.high or (bounds.whole and not number.is_integer()):
-        kind = "a whole number" if bounds.whole else "a number"
-        message = f"{name} must be {kind} from {bounds.low:g} to {bounds.high:g}, not {number:g}"
-        raise RuleOverrideError(message)
 
 
 RULE_KIND: Final = Group

@@ -6,7 +6,8 @@ from typing import ClassVar, Final
 
 from domain.alert import Severity
 from domain.reading import MeasureValue
-from rules.levels import Bounds, LevelledMemory, Side, verdicts_on
+from rules.levels import LevelledMemory, Side, verdicts_on
+from rules.numbers import Bounds
 from rules.rule import Memory, Reach, RuleOverrideError, Verdict
 from rules.samples import samples_of
 

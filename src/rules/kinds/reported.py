@@ -1,17 +1,16 @@
 """reported: no reading decides, but the service itself, about itself; the rule says how grave it is and what it is."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from math import inf
 from typing import ClassVar, Final
 
 from domain.alert import Severity
-from domain.reading import MeasureValue
-from rules.rule import Level, RuleOverrideError, Verdict
+from rules.rule import Level, RuleOverrideError
+from rules.unasked import Unasked
 
 
 @dataclass(frozen=True, slots=True)
-class Reported:
+class Reported(Unasked):
     """Holds while whoever reports it says so; the engine never asks it."""
 
     kind: ClassVar[str] = "reported"
@@ -19,29 +18,9 @@ class Reported:
     severity: Severity = Severity.MAJOR
 
     @property
-    def measures(self) -> tuple[str, ...]:
-        """No measure: no reading concerns it."""
-        return ()
-
-    @property
     def levels(self) -> tuple[Level, ...]:
         """One level, reached when it is reported."""
         return (Level(self.severity, limit=1.0),)
-
-    @property
-    def silence_intervals(self) -> float | None:
-        """No silence concerns it."""
-        return None
-
-    def quiet_within(self, measure: str) -> tuple[float, float] | None:
-        """No value begins it."""
-        del measure
-        return (-inf, inf)
-
-    def judge(self, values: Mapping[str, MeasureValue]) -> tuple[MeasureValue, Sequence[Verdict]] | None:
-        """Values say nothing of it."""
-        del values
-        return None
 
     def overridden(self, parameters: Mapping[str, object]) -> "Reported":
         """Accepts nothing: there is nothing to set."""

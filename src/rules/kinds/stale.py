@@ -1,20 +1,19 @@
 """stale: nothing was heard of a device for some of its expected intervals."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from math import inf
 from typing import ClassVar, Final
 
 from domain.alert import Severity
-from domain.reading import MeasureValue
-from rules.rule import Level, RuleOverrideError, Verdict
+from rules.rule import Level, RuleOverrideError
+from rules.unasked import Unasked
 
 _MOST: Final = 1000.0
 """Expected intervals of silence; three years for a device that reports once a day."""
 
 
 @dataclass(frozen=True, slots=True)
-class Stale:
+class Stale(Unasked):
     """Bad once nothing was received for ``intervals`` expected intervals of the device.
 
     It counts received times, inside the source's coverage: a device whose clock is wrong is not silent, and a broker
@@ -37,11 +36,6 @@ class Stale:
             raise RuleOverrideError(message)
 
     @property
-    def measures(self) -> tuple[str, ...]:
-        """No measure: every message ends a silence."""
-        return ()
-
-    @property
     def levels(self) -> tuple[Level, ...]:
         """One level; the wait is its hold."""
         return (Level(self.severity, limit=self.intervals),)
@@ -50,16 +44,6 @@ class Stale:
     def silence_intervals(self) -> float | None:
         """After how many expected intervals."""
         return self.intervals
-
-    def quiet_within(self, measure: str) -> tuple[float, float] | None:
-        """No value begins a silence."""
-        del measure
-        return (-inf, inf)
-
-    def judge(self, values: Mapping[str, MeasureValue]) -> tuple[MeasureValue, Sequence[Verdict]] | None:
-        """Values say nothing of silence."""
-        del values
-        return None
 
     def overridden(self, parameters: Mapping[str, object]) -> "Stale":
         """Accepts ``intervals``."""

@@ -6,7 +6,8 @@ from typing import ClassVar, Final
 
 from domain.instants import seconds_to_micros
 from domain.reading import MeasureValue
-from rules.levels import Bounds, LevelledMemory
+from rules.levels import LevelledMemory
+from rules.numbers import Bounds
 from rules.rule import Memory, Reach, Verdict
 from rules.samples import samples_of
 

@@ -7,7 +7,8 @@ from typing import ClassVar, Final
 
 from domain.alert import Severity
 from domain.reading import MeasureValue
-from rules.levels import Side, level_data, number_of, override_level, unknown_parameter, verdicts_on
+from rules.levels import Side, level_data, override_level, verdicts_on
+from rules.numbers import number_of, unknown_parameter
 from rules.rule import Level, Verdict
 
 

@@ -9,7 +9,8 @@ from typing import ClassVar, Final
 from domain.alert import Severity
 from domain.instants import seconds_to_micros
 from domain.reading import MeasureValue
-from rules.levels import Bounds, LevelledMemory, Side, verdicts_on
+from rules.levels import LevelledMemory, Side, verdicts_on
+from rules.numbers import Bounds
 from rules.rule import Memory, Reach, Verdict
 from rules.samples import MOST, samples_of
 
