@@ -16,6 +16,7 @@ from domain.instants import to_micros
 from domain.reading import DEVICE, Position, Reading
 from rules.engine import Hearing, elapse_holds, judge
 from rules.plan import Plan, Watch
+from rules.rule import Verdict
 from rules.tracks import LevelTrack, RuleTrack, Tracks
 
 _UNHEARD = Hearing(None, None)
@@ -99,6 +100,8 @@ def calm_before(
 
     ``whole``: they begin with the device's first reading; else earlier ones may be remembered.
     """
+    if _by_one_reading(watch):
+        return _last_good(watch, readings, before)
     since = None if whole or not readings else readings[0].at
     last: datetime | None = None
     for moment in _calm_moments(plan, watch, readings, since):
@@ -115,7 +118,42 @@ def calm_after(plan: Plan, watch: Watch, readings: Sequence[Reading], after: dat
     later one is seen.
     """
     later = [reading for reading in readings if reading.at > after]
-    return next(_calm_moments(plan, watch, later, after), None)
+    moments = _good_moments(watch, later) if _by_one_reading(watch) else _calm_moments(plan, watch, later, after)
+    return next(moments, None)
+
+
+def _by_one_reading(watch: Watch) -> bool:
+    """Whether one good reading makes it clear at once: so it is with most rules, and nothing need be played."""
+    return watch.remembering is None and not any(watch.keeps)
+
+
+def _last_good(watch: Watch, readings: Sequence[Reading], before: datetime) -> datetime | None:
+    passed: datetime | None = None
+    for reading in reversed(readings):
+        if reading.at >= before or reading.at == passed or not concerns(watch, reading):
+            continue
+        if _is_good(watch, reading):
+            return reading.at
+        passed = reading.at
+    return None
+
+
+def _good_moments(watch: Watch, readings: Iterable[Reading]) -> Iterator[datetime]:
+    good: datetime | None = None
+    for reading in readings:
+        if good is not None and reading.at > good:
+            yield good
+            good = None
+        if concerns(watch, reading):
+            good = reading.at if _is_good(watch, reading) else None
+
+
+def _is_good(watch: Watch, reading: Reading) -> bool:
+    values = reading.values
+    if reading.flags:
+        values = {name: value for name, value in values.items() if name not in reading.flags}
+    judged = watch.condition.judge(values)
+    return judged is not None and all(verdict is Verdict.GOOD for verdict in judged[1])
 
 
 def _calm_moments(plan: Plan, watch: Watch, readings: Iterable[Reading], since: datetime | None) -> Iterator[datetime]:

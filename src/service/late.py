@@ -74,9 +74,10 @@ class _Stretch:
 
         One of the newest moment is fresh and stored already (``service.stream.settle_doubtful``).
         """
-        fresh = {(reading.at, reading.digest) for reading in self.stream.fresh}
-        if not fresh:
+        stored_already = self.stream.fresh[: len(self.stream.fresh) - len(self.stream.certain)]
+        if not stored_already:
             return self.readings
+        fresh = {(reading.at, reading.digest) for reading in stored_already}
         return [reading for reading in self.readings if (reading.at, reading.digest) not in fresh]
 
     def calm_before(self, watch: Watch) -> datetime | None:

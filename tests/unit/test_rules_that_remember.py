@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from devices.catalogue import load_group_rules
 from domain.alert import Severity, Step, Transition
 from domain.reading import MeasureValue, Reading
 from rules.catalogue import load_rule_kinds
@@ -335,3 +336,9 @@ def test_nothing_older_than_the_reach_makes_a_difference(gaps: list[tuple[int, f
 def test_side_below_looks_the_other_way() -> None:
     low = Window(measure="x", window_s=60.0, side=Side.BELOW, levels=(Level(MINOR, 3.0, 4.0),))
     assert play(low, (0, 5), (30, 1), (60, 0)) == [(OPENED, 30)]
+
+
+def test_a_rule_without_levels_is_not_told_to_have_some() -> None:
+    group = load_group_rules()["streetlight.circuit_dark"].condition
+    with pytest.raises(RuleOverrideError, match=r"no parameter 'minor'; it has metres, .*, clear_share$"):
+        group.overridden({"minor": {"limit": 1}})
