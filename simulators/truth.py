@@ -92,7 +92,7 @@ class FaultInstance:
     forbid: tuple[Forbidden, ...] = ()
     allow: tuple[Allowed, ...] = ()
     needs: str | None = None
-    """Rule kind that does not exist yet: what is expected of a rule that does not exist either is told apart."""
+    """Rule kind of a rule that is no default yet: what is expected of a rule that is not in force is told apart."""
     note: str = ""
     """One sentence for people: what happened, and why it is hard to see."""
 

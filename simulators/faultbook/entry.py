@@ -34,7 +34,7 @@ class FaultEntry:
     forbids: Mapping[str, str] = field(default_factory=dict[str, str])
     """Rule → one sentence why it must not fire; ``*``: every rule of the kind that is not named otherwise."""
     needs: str | None = None
-    """Rule kind that does not exist yet and could tell."""
+    """Rule kind by which a rule could tell that is no default yet."""
     wants: str | None = None
     """The rule that would fire then; ``{kind}`` as above."""
     within_s: float = HOUR_S

@@ -55,7 +55,7 @@ class Expected:
     undue: int = 0
     """The run ended before they were due; not counted."""
     unanswerable: int = 0
-    """Their rule kind does not exist yet; not counted."""
+    """Their rule is not in force; not counted."""
     answered_ahead: int = 0
     """Of those, the ones that an alert answers all the same."""
     from_begin: Delays = Delays()

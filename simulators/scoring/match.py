@@ -71,7 +71,7 @@ class Answer:
     carried: bool = False
     """It is answered by the alert of an earlier fault, which still stood."""
     future: bool = False
-    """It waits for a rule of a kind that does not exist yet."""
+    """It waits for a rule that is not in force."""
 
     @property
     def counts(self) -> bool:

@@ -36,7 +36,7 @@ class Demand:
 
     @property
     def future(self) -> bool:
-        """Whether it waits for a rule kind that does not exist yet."""
+        """Whether it waits for a rule that is not in force."""
         return all(answer.future for answer in self.answers)
 
 
