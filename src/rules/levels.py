@@ -7,7 +7,7 @@ from typing import Any, Final, Self
 
 from domain.reading import MeasureValue
 from rules.numbers import Bounded, number_of, unknown_parameter
-from rules.rule import Level, RuleOverrideError, Verdict
+from rules.rule import Level, Memory, RuleOverrideError, Verdict
 
 _LONGEST_HOLD_S: Final = 366 * 86_400.0
 
@@ -38,18 +38,9 @@ def verdicts_on(value: MeasureValue, levels: Sequence[Level], side: Side) -> lis
     ]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LevelledMemory(Bounded):
-    """What conditions that look at one measure over several readings have alike; each adds its own parameters."""
-
-    measure: str
-    levels: tuple[Level, ...]
-    """Mildest first."""
-
-    @property
-    def measures(self) -> tuple[str, ...]:
-        """The one measure it looks at."""
-        return (self.measure,)
+@dataclass(frozen=True, slots=True)
+class EveryValue:
+    """What conditions have alike that must see every value, since one reading alone says nothing."""
 
     @property
     def silence_intervals(self) -> float | None:
@@ -65,6 +56,36 @@ class LevelledMemory(Bounded):
         """One reading alone says nothing."""
         del values
         return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LevelledMemory(EveryValue, Bounded):
+    """What conditions that look at one measure over several readings have alike; each adds its own parameters."""
+
+    measure: str
+    levels: tuple[Level, ...]
+    """Mildest first."""
+
+    @property
+    def measures(self) -> tuple[str, ...]:
+        """The one measure it looks at."""
+        return (self.measure,)
+
+    def weigh(
+        self, values: Mapping[str, MeasureValue], at: int, validity: int, memory: Memory
+    ) -> tuple[MeasureValue, Sequence[Verdict], Memory] | None:
+        """What :meth:`weigh_value` says of its measure's value; ``None`` if the reading has none."""
+        value = values.get(self.measure)
+        if value is None:
+            return None
+        weighed = self.weigh_value(value, at, validity, memory)
+        return None if weighed is None else (value, *weighed)
+
+    def weigh_value(
+        self, value: MeasureValue, at: int, validity: int, memory: Memory
+    ) -> tuple[Sequence[Verdict], Memory] | None:
+        """A verdict per level and the memory to keep; ``None``: the reading does not concern it. Each kind's own."""
+        raise NotImplementedError
 
     def overridden(self, parameters: Mapping[str, object]) -> Self:
         """Accepts the parameters in ``bounds`` and, per severity name, ``{"limit", "clear", "hold_s", "keep_s"}``."""

@@ -7,7 +7,7 @@ from typing import ClassVar, Final, TypeGuard
 
 from domain.alert import Severity
 from domain.reading import MeasureValue
-from rules.levels import level_data, override_times
+from rules.levels import EveryValue, level_data, override_times
 from rules.numbers import unknown_parameter
 from rules.rule import Condition, Level, Memory, Reach, Remembering, RuleOverrideError, Verdict
 
@@ -28,7 +28,7 @@ class Match(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Combined:
+class Combined(EveryValue):
     """Bad while all of the ``parts`` hold, or any of them (组合条件: 同时满足 / 任一满足).
 
     A device seldom reports all its measures in one message: a part speaks for as long as a reading stays valid. Of
@@ -71,21 +71,6 @@ class Combined:
     def levels(self) -> tuple[Level, ...]:
         """One level, reached when the parts hold."""
         return (Level(self.severity, limit=1.0, hold_s=self.hold_s, keep_s=self.keep_s),)
-
-    @property
-    def silence_intervals(self) -> float | None:
-        """Not a condition on silence."""
-        return None
-
-    def quiet_within(self, measure: str) -> tuple[float, float] | None:
-        """It must see every value: a good one ends what another part said."""
-        del measure
-        return None
-
-    def judge(self, values: Mapping[str, MeasureValue]) -> tuple[MeasureValue, Sequence[Verdict]] | None:
-        """One reading alone says nothing."""
-        del values
-        return None
 
     def reach(self, validity_s: float) -> Reach:
         """As far back as a part may speak."""

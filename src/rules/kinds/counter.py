@@ -75,19 +75,16 @@ class Counter(LevelledMemory):
         night = self._night() + timedelta(hours=1)
         return Reach(0.0, 2) if self.looks is Looks.BACK else Reach(night.total_seconds(), 1)
 
-    def weigh(
-        self, values: Mapping[str, MeasureValue], at: int, validity: int, memory: Memory
-    ) -> tuple[MeasureValue, Sequence[Verdict], Memory] | None:
+    def weigh_value(
+        self, value: MeasureValue, at: int, validity: int, memory: Memory
+    ) -> tuple[Sequence[Verdict], Memory] | None:
         """A verdict per level on the step from the reading before, or on the flow of the night."""
         del validity
-        value = values.get(self.measure)
-        if value is None:
-            return None
         first = [at, value]
         pairs = samples_of(memory).pairs
         if self.looks is Looks.BACK:
             back = -self._step(pairs[0][1], value) if pairs else 0.0
-            return value, verdicts_on(back, self.levels, Side.ABOVE) if back > 0 else self._all(Verdict.GOOD), [first]
+            return verdicts_on(back, self.levels, Side.ABOVE) if back > 0 else self._all(Verdict.GOOD), [first]
         begins = self._begin_of_night(at)
         if begins is None:
             return None
@@ -95,9 +92,9 @@ class Counter(LevelledMemory):
             first = pairs[0]
         elapsed = at - first[0]
         if elapsed < seconds_to_micros(self.least_s):
-            return value, self._all(Verdict.KEEP), [first]
+            return self._all(Verdict.KEEP), [first]
         flow = self._step(first[1], value) / elapsed * seconds_to_micros(3600.0)
-        return value, verdicts_on(flow, self.levels, Side.ABOVE), [first]
+        return verdicts_on(flow, self.levels, Side.ABOVE), [first]
 
     def _all(self, verdict: Verdict) -> list[Verdict]:
         return [verdict] * len(self.levels)

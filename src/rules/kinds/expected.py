@@ -3,18 +3,18 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from math import inf
 from typing import ClassVar, Final
 
 from domain.alert import Severity
 from domain.instants import seconds_to_micros
 from domain.reading import MeasureValue
-from rules.levels import level_data, override_times
+from rules.levels import EveryValue, level_data, override_times
 from rules.lighting import Expected as State
 from rules.lighting import Nights, Schedule
 from rules.numbers import number_of, unknown_parameter
 from rules.rule import Condition, Level, Memory, Reach, RuleOverrideError, Verdict
 from rules.surroundings import Surroundings
+from rules.unasked import Unasked
 
 _PARAMETERS: Final = "grace_s, burns_from_w, off_by_pct"
 _LONGEST_GRACE_S: Final = 4 * 3600.0
@@ -32,7 +32,7 @@ class Wrong(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Expected:
+class Expected(Unasked):
     """Bad while a lamp is otherwise than the lighting schedule of its place expects (期望状态).
 
     Every verdict is one on a reading, at the time of the reading. Around each switching time nothing is decided:
@@ -85,21 +85,6 @@ class Expected:
     def levels(self) -> tuple[Level, ...]:
         """One level, reached when it is otherwise than expected."""
         return (Level(self.severity, limit=1.0, hold_s=self.hold_s, keep_s=self.keep_s),)
-
-    @property
-    def silence_intervals(self) -> float | None:
-        """Not a condition on silence."""
-        return None
-
-    def quiet_within(self, measure: str) -> tuple[float, float] | None:
-        """Without a place it asks nothing."""
-        del measure
-        return (-inf, inf)
-
-    def judge(self, values: Mapping[str, MeasureValue]) -> tuple[MeasureValue, Sequence[Verdict]] | None:
-        """Without a place and a time it says nothing."""
-        del values
-        return None
 
     def placed(self, surroundings: Surroundings) -> Condition:
         """The condition at a place, or itself where place or schedule is not known."""
@@ -175,7 +160,7 @@ class Expected:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Placed:
+class Placed(EveryValue):
     """The condition at a place: it must see every value, and knows when each was measured."""
 
     kind: ClassVar[str] = Expected.kind
@@ -194,21 +179,6 @@ class Placed:
     def levels(self) -> tuple[Level, ...]:
         """As without a place."""
         return self.rule.levels
-
-    @property
-    def silence_intervals(self) -> float | None:
-        """Not a condition on silence."""
-        return None
-
-    def quiet_within(self, measure: str) -> tuple[float, float] | None:
-        """What is well by day is not by night: it must see every value."""
-        del measure
-        return None
-
-    def judge(self, values: Mapping[str, MeasureValue]) -> tuple[MeasureValue, Sequence[Verdict]] | None:
-        """Without a time it says nothing."""
-        del values
-        return None
 
     def reach(self, validity_s: float) -> Reach:
         """It remembers nothing: it only needs to know the time."""

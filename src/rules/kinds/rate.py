@@ -50,17 +50,14 @@ class Rate(LevelledMemory):
         del validity_s
         return Reach(self.over_s, 1)
 
-    def weigh(
-        self, values: Mapping[str, MeasureValue], at: int, validity: int, memory: Memory
-    ) -> tuple[MeasureValue, Sequence[Verdict], Memory] | None:
+    def weigh_value(
+        self, value: MeasureValue, at: int, validity: int, memory: Memory
+    ) -> tuple[Sequence[Verdict], Memory] | None:
         """A verdict per level on the change since the oldest reading that is near enough."""
         del validity
-        value = values.get(self.measure)
-        if value is None:
-            return None
         samples = samples_of(memory)
         samples.add(at, value, seconds_to_micros(self.over_s))
-        return value, self._verdicts(samples, at, value), samples.as_memory()
+        return self._verdicts(samples, at, value), samples.as_memory()
 
     def _verdicts(self, samples: Samples, at: int, value: MeasureValue) -> list[Verdict]:
         since, was = samples.oldest

@@ -50,20 +50,17 @@ class Repeat(LevelledMemory):
         del validity_s
         return Reach(0.0, self.of)
 
-    def weigh(
-        self, values: Mapping[str, MeasureValue], at: int, validity: int, memory: Memory
-    ) -> tuple[MeasureValue, Sequence[Verdict], Memory] | None:
+    def weigh_value(
+        self, value: MeasureValue, at: int, validity: int, memory: Memory
+    ) -> tuple[Sequence[Verdict], Memory] | None:
         """A verdict per level on the last readings."""
         del validity
-        value = values.get(self.measure)
-        if value is None:
-            return None
         samples = samples_of(memory)
         samples.add(at, value, _FOR_EVER)
         del samples.pairs[: -self.of]
         each = [verdicts_on(one, self.levels, self.side) for one in samples.values]
         verdicts = [self._together([one[place] for one in each]) for place in range(len(self.levels))]
-        return value, verdicts, samples.as_memory()
+        return verdicts, samples.as_memory()
 
     def _together(self, verdicts: Sequence[Verdict]) -> Verdict:
         bad = verdicts.count(Verdict.BAD)

@@ -36,13 +36,10 @@ class Stuck(LevelledMemory):
     def _longest_s(self) -> float:
         return max((level.limit for level in self.levels), default=0.0)
 
-    def weigh(
-        self, values: Mapping[str, MeasureValue], at: int, validity: int, memory: Memory
-    ) -> tuple[MeasureValue, Sequence[Verdict], Memory] | None:
+    def weigh_value(
+        self, value: MeasureValue, at: int, validity: int, memory: Memory
+    ) -> tuple[Sequence[Verdict], Memory] | None:
         """A verdict per level on how long it has not changed."""
-        value = values.get(self.measure)
-        if value is None:
-            return None
         # Two pairs: since when it has not changed, and the last reading.
         pairs = samples_of(memory).pairs
         if not pairs or abs(value - pairs[-1][1]) > self.tolerance:
@@ -53,7 +50,7 @@ class Stuck(LevelledMemory):
             since, otherwise = began if at - pairs[-1][0] <= validity else at, Verdict.KEEP
         elapsed_s = (at - since) / _MICROS
         verdicts = [Verdict.BAD if elapsed_s >= level.limit else otherwise for level in self.levels]
-        return value, verdicts, [[since, value], [at, value]]
+        return verdicts, [[since, value], [at, value]]
 
 
 RULE_KIND: Final = Stuck

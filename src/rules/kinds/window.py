@@ -51,20 +51,17 @@ class Window(LevelledMemory):
         del validity_s
         return Reach(self.window_s, 1)
 
-    def weigh(
-        self, values: Mapping[str, MeasureValue], at: int, validity: int, memory: Memory
-    ) -> tuple[MeasureValue, Sequence[Verdict], Memory] | None:
+    def weigh_value(
+        self, value: MeasureValue, at: int, validity: int, memory: Memory
+    ) -> tuple[Sequence[Verdict], Memory] | None:
         """A verdict per level on the window that ends with this reading."""
         del validity
-        value = values.get(self.measure)
-        if value is None:
-            return None
         samples = samples_of(memory)
         samples.add(at, value, seconds_to_micros(self.window_s))
         inside = samples.values
         if len(inside) < self.at_least:
-            return value, [Verdict.KEEP] * len(self.levels), samples.as_memory()
-        return value, verdicts_on(self._of(inside), self.levels, self.side), samples.as_memory()
+            return [Verdict.KEEP] * len(self.levels), samples.as_memory()
+        return verdicts_on(self._of(inside), self.levels, self.side), samples.as_memory()
 
     def _of(self, values: Sequence[float]) -> float:
         match self.statistic:
