@@ -190,6 +190,13 @@ async def test_a_rule_that_is_gone_clears_and_one_that_changed_goes_on(street: E
     assert await street.found() == [(0, 160, "upheld", False)]
 
 
+async def test_a_rule_that_is_switched_off_clears_at_the_next_look(street: EventStreet) -> None:
+    await street.tell((0, "tamper", BEGAN))
+    await street.change(tampered(enabled=False))
+    await street.tick(50)
+    assert await street.found() == [(0, 50, "upheld", False)]
+
+
 async def test_what_the_rule_decided_as_it_was_then_stands(street: EventStreet) -> None:
     await street.tell((0, "tamper", BEGAN))
     await street.tick(150)
