@@ -89,7 +89,8 @@ def entry_of(one: BookRule, file: str | None = None) -> Entry:
         device_kind=one.device_kind,
         document=one.document(),
         data=one.as_data(),
-        on_silence=one.rule.condition.silence_intervals is not None,
+        # No reading decides it, but silence or events do: what it found on a device, no track of that device tells.
+        everyone=not one.rule.condition.measures,
         file=file,
     )
 

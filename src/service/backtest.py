@@ -51,13 +51,13 @@ class Wanted:
     since: datetime
     until: datetime
     """Alerts that fire from ``since`` until before this."""
+    zone: str
+    """The district's, for rules that go by the time of day."""
     rules: Sequence[BookRule] | None = None
     """Candidates; ``None``: the rules in force, and nothing to compare with."""
     kind: str | None = None
     devices: Sequence[str] | None = None
     """Names; ``None``: all of the kinds that the rules concern."""
-    zone: str = "Asia/Shanghai"
-    """The district's, for rules that go by the time of day."""
 
 
 class Judged(NamedTuple):

@@ -4,7 +4,6 @@ import os
 import time
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -59,6 +58,7 @@ def backtest(
     wanted = Wanted(
         since=end - _WEEK if since is None else moment_of(since, settings.zone),
         until=end,
+        zone=settings.district_timezone,
         rules=None if rule is None else read_rules(rule),
         kind=kind,
         devices=None if devices is None else [name.strip() for name in devices.split(",") if name.strip()],
@@ -85,8 +85,7 @@ def work_off_backtests() -> None:
 
 def _run(settings: Settings, wanted: Wanted, now: datetime, told: Told) -> Outcome:
     async def work(pool: Pool) -> Outcome:
-        there = replace(wanted, zone=settings.district_timezone)
-        return await run_backtest(pool, await kinds_in_force(pool, load_kinds()), there, now, told)
+        return await run_backtest(pool, await kinds_in_force(pool, load_kinds()), wanted, now, told)
 
     return on_database(settings, "rules backtest", work, longest_statement_s=_PATIENCE_S)
 

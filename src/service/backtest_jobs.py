@@ -7,7 +7,6 @@ The API looks for jobs and starts the process (:func:`follow_backtests`); the pr
 import asyncio
 import time
 from contextlib import suppress
-from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final, NoReturn
 
@@ -96,7 +95,7 @@ async def _do(settings: Settings, pool: Pool, job: BacktestRow) -> dict[str, Any
     saying = asyncio.create_task(say())
     try:
         in_force = await kinds_in_force(pool, load_kinds())
-        wanted = replace(wanted_of(job.body), zone=settings.district_timezone)
+        wanted = wanted_of(job.body, settings.district_timezone)
         outcome = await run_backtest(pool, in_force, wanted, settings.clock().now(), told)
     finally:
         saying.cancel()
@@ -105,8 +104,8 @@ async def _do(settings: Settings, pool: Pool, job: BacktestRow) -> dict[str, Any
     return figures_of(outcome, settings.zone, float(job.body.get("short_s", 300.0)), time.perf_counter() - began)
 
 
-def wanted_of(body: Any) -> Wanted:
-    """What a job asks for.
+def wanted_of(body: Any, zone: str) -> Wanted:
+    """What a job asks for; ``zone`` is the district's.
 
     Raises:
         WrongParametersError: a rule that was right when it was asked for no longer is.
@@ -116,6 +115,7 @@ def wanted_of(body: Any) -> Wanted:
     return Wanted(
         since=datetime.fromisoformat(body["from"]),
         until=datetime.fromisoformat(body["to"]),
+        zone=zone,
         rules=None if rules is None else [read_rule(one, kinds) for one in rules],
         kind=body.get("kind"),
         devices=body.get("devices"),

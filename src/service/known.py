@@ -17,6 +17,7 @@ from rules.rule import Rule
 from rules.surroundings import Surroundings
 from service.over_several import OverSeveral
 from store.connection import Executor
+from store.event_rules import rules_on_events_ever
 from store.known_devices import devices_by_alias, devices_by_id
 from store.lighting_schedules import load_schedules
 from store.rule_book import book_version
@@ -38,13 +39,18 @@ class Known:
     plan: Plan
     several: OverSeveral
     """Rules over several devices; of the same version of the rule book as the plan."""
+    by_events: bool
+    """Whether a rule on events is in force, or ever was: without, no alert of one can fire."""
 
 
 class _InForce:
     """The kinds with the rules in force as of one version of the rule book, and the plans made of them."""
 
-    def __init__(self, version: int, kinds: Mapping[str, DeviceKind], several: Mapping[str, Rule]) -> None:
+    def __init__(
+        self, version: int, kinds: Mapping[str, DeviceKind], several: Mapping[str, Rule], *, by_events: bool
+    ) -> None:
         self.version = version
+        self.by_events = by_events
         self.several = OverSeveral(several, kinds)
         self.kinds = kinds
         self.placed = frozenset(key for key, kind in kinds.items() if goes_by_place(kind))
@@ -137,7 +143,10 @@ class KnownDevices:
         # The version first: a book read after it may be newer than it says, and is then read once more for nothing.
         version = await book_version(connection)
         book = [one.written for one in await load_book(connection, self._kinds)]
-        return _InForce(version, with_book(self._kinds, book), several_with_book(book, self._several))
+        # After the version as well: what stood in the book by then, and each default, has a revision.
+        by_events = await rules_on_events_ever(connection)
+        kinds, several = with_book(self._kinds, book), several_with_book(book, self._several)
+        return _InForce(version, kinds, several, by_events=by_events)
 
     def _describe(self, device: Device, around: _Around, in_force: _InForce) -> Known:
         """Put a device together with its kind's limits and its plan."""
@@ -145,10 +154,10 @@ class KnownDevices:
         if kind is None:
             # A kind whose file was taken away: its readings are held as unknown until it is back.
             nothing = make_plan((), interval_s=1.0, validity_factor=1.0, overrides={})
-            return Known(device, {}, nothing, in_force.several)
+            return Known(device, {}, nothing, in_force.several, in_force.by_events)
         surroundings = surroundings_of(device, around.schedules, self._zone) if kind.key in in_force.placed else None
         plan = _plan(kind, device, around.groups, surroundings, in_force.plans)
-        return Known(device, self._limits[kind.key], plan, in_force.several)
+        return Known(device, self._limits[kind.key], plan, in_force.several, in_force.by_events)
 
 
 async def _look_around(connection: Executor) -> _Around:

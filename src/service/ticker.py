@@ -26,9 +26,7 @@ _LOOK_AGAIN: Final = timedelta(seconds=10)
 class Ticker:
     """Looks at due devices. Decides with the time at which a thing was due, never the time of the look."""
 
-    def __init__(
-        self, pool: Pool, known: KnownDevices, cases: Cases, late_bound: timedelta = timedelta(days=7)
-    ) -> None:
+    def __init__(self, pool: Pool, known: KnownDevices, cases: Cases, late_bound: timedelta) -> None:
         """Take the parts; it keeps nothing. ``late_bound`` is that of the flow."""
         self._late_bound = late_bound
         self._pool = pool

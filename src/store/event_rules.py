@@ -53,6 +53,14 @@ WHERE r.body ->> 'kind' = $3 AND a.device_id = ANY($1::bigint[]) AND a.cleared_a
 """
 # By the rule's key as well: only so the alerts' primary key passes over all those of other rules.
 
+_EVER: Final = "SELECT EXISTS (SELECT FROM rule_revision WHERE body ->> 'kind' = $1)"
+
+
+async def rules_on_events_ever(connection: Executor) -> bool:
+    """Whether there ever was a rule on events: nothing raises an alert before its revision is recorded."""
+    row = await connection.fetchrow(_EVER, _KIND)
+    return row is not None and bool(row[0])
+
 
 async def events_since(
     connection: Executor, since: Mapping[int, datetime], bound: timedelta

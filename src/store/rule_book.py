@@ -32,8 +32,8 @@ class Entry:
     document: Mapping[str, object]
     data: Mapping[str, object]
     """What its revision is made of."""
-    on_silence: bool
-    """Whether it judges silence: then a change concerns every device of the kind, not only those with something up."""
+    everyone: bool
+    """Whether a change concerns every device of the kind, not only those whose rules remember something of readings."""
     file: str | None = None
     revision: Revision = field(init=False)
 
@@ -235,8 +235,8 @@ class BookWriting:
         await self._connection.execute(_WRITE, *values)
         self._standing[entry.key] = BookRow._make(values)
         await self._record(entry.key, None if was is None else was.digest, entry.digest, document, entry.file)
-        # Of another rule kind before: it may have judged silence, or have kept a default from judging it.
-        everyone = entry.on_silence or (was is not None and _kind_of(was.document) != entry.document["kind"])
+        # Of another rule kind before: it may have judged silence or events, or have kept a default from judging it.
+        everyone = entry.everyone or (was is not None and _kind_of(was.document) != entry.document["kind"])
         for kind in {entry.device_kind, entry.device_kind if was is None else was.device_kind}:
             self._woken[kind] = self._woken.get(kind, False) or everyone
 

@@ -43,7 +43,7 @@ from service.known import KnownDevices
 from service.ticker import Ticker
 from store.pool import open_pool
 from tests.support.api import StillClock
-from tests.support.flow import ZONE, flow_on
+from tests.support.flow import LATE_BOUND, ZONE, flow_on
 from tests.support.publishing import topic
 from tests.support.registered import register
 
@@ -209,7 +209,7 @@ class Deliveries(RuleBasedStateMachine):
         kinds = {**KINDS, self.kind.key: self.kind}
         cases = Cases(ZONE)
         await cases.start(self.pool, [one for kind in kinds.values() for one in kind.rules], START)
-        self.ticker = Ticker(self.pool, KnownDevices(kinds), cases)
+        self.ticker = Ticker(self.pool, KnownDevices(kinds), cases, LATE_BOUND)
 
     @precondition(lambda self: self.under_way)
     @rule(data=st.data(), crash=st.booleans(), together=st.integers(1, 4), worker=st.integers(0, WORKERS - 1))

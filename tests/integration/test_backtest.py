@@ -32,7 +32,7 @@ from service.ticker import Ticker
 from store.pool import open_pool
 from tests.support import postgres
 from tests.support.api import StillClock
-from tests.support.flow import ZONE, flow_on
+from tests.support.flow import LATE_BOUND, ZONE, flow_on
 from tests.support.publishing import topic, until
 from tests.support.registered import register
 
@@ -97,7 +97,7 @@ async def live(pool: asyncpg.Pool, told: Iterable[Message]) -> None:
     kinds = load_kinds()
     cases = Cases(ZONE)
     await cases.start(pool, [rule for kind in kinds.values() for rule in kind.rules], START)
-    ticker = Ticker(pool, KnownDevices(kinds), cases)
+    ticker = Ticker(pool, KnownDevices(kinds), cases, LATE_BOUND)
     left = list(told)
     token = 0
     while clock.time < END:
@@ -161,7 +161,7 @@ def identity(one: Found) -> tuple[object, ...]:
 
 async def tried(pool: asyncpg.Pool, **wanted: Any) -> Outcome:
     shares: list[float] = []
-    times: dict[str, Any] = {"since": START, "until": END, **wanted}
+    times: dict[str, Any] = {"since": START, "until": END, "zone": ZONE.key, **wanted}
     outcome = await run_backtest(pool, load_kinds(), Wanted(**times), END, lambda share, _: shares.append(share))
     assert shares == sorted(shares)
     assert shares[-1] == 1.0

@@ -16,10 +16,13 @@ from domain.role import Role
 from ingest.delivery import Delivery
 from ingest.topics import EVENT
 from rules.episodes import Told, episodes
+from service.cases import Cases
+from service.event_rules import Looked, look_at_events
 from service.flow import Flow
 from service.known import KnownDevices
+from service.ticker import Ticker
 from tests.support.api import client
-from tests.support.flow import flow_on
+from tests.support.flow import LATE_BOUND, ZONE, flow_on
 from tests.support.publishing import topic
 from tests.support.ruled import START, RuledStreet
 
@@ -188,6 +191,43 @@ async def test_a_rule_that_is_gone_clears_and_one_that_changed_goes_on(street: E
     await street.change(remove=(RULE,))
     await street.tick(160)
     assert await street.found() == [(0, 160, "upheld", False)]
+
+
+async def test_a_rule_that_is_switched_off_clears_at_the_next_look(street: EventStreet) -> None:
+    await street.tell((0, "tamper", BEGAN))
+    await street.change(tampered(enabled=False))
+    await street.tick(50)
+    assert await street.found() == [(0, 50, "upheld", False)]
+
+
+async def test_a_worker_that_knew_of_no_such_rule_learns_of_it_by_the_look_itself(street: EventStreet) -> None:
+    await street.deliver(0, tilt_deg=1.0)
+    await street.change(remove=(RULE,))
+    await street.pool.execute("DELETE FROM rule_revision WHERE key = $1", RULE)
+    cases = Cases(ZONE)
+    await cases.start(street.pool, [], START)
+    # Nobody tells it of the change, as between a commit and its notice.
+    street.ticker = Ticker(street.pool, KnownDevices(load_kinds()), cases, LATE_BOUND)
+    assert await street.tick(0) > 0
+    await street.change(tampered())
+    await street.tell((10, "tamper", BEGAN))
+    await street.tick(200)
+    assert await street.found() == [(10, 110, "upheld", False)]
+
+
+@pytest.mark.parametrize("there", [False, True])
+async def test_a_look_asks_for_alerts_of_events_only_where_a_rule_on_them_ever_was(
+    street: EventStreet, there: bool
+) -> None:
+    await street.change(remove=(RULE,))
+    if not there:
+        await street.pool.execute("DELETE FROM rule_revision WHERE key = $1", RULE)
+    asked: list[Any] = []
+    async with street.pool.acquire() as connection:
+        known = await street.known.load_by_id(connection, [street.device])
+        with connection.query_logger(asked.append):
+            looked = await look_at_events(connection, known, START, START, LATE_BOUND)
+    assert (len(asked), looked) == (int(there), Looked([], {}))
 
 
 async def test_what_the_rule_decided_as_it_was_then_stands(street: EventStreet) -> None:

@@ -21,7 +21,7 @@ from service.ticker import Ticker
 from store.mutes import MuteEntry, mute
 from store.registry import AssetEntry, DeviceEntry, Saved, save
 from tests.support.api import NOW, StillClock, client
-from tests.support.flow import ZONE, flow_on
+from tests.support.flow import LATE_BOUND, ZONE, flow_on
 from tests.support.publishing import body, topic
 from tests.support.ruled import RuledStreet, steep
 
@@ -47,7 +47,7 @@ class Street:
             "INSERT INTO worker_session (client_id, shared, filters, since) VALUES ('worker-1', false, '{}', $1)", NOW
         )
         self.flow = await flow_on(self.pool, clock=self.clock, heartbeats={BEAT: "native"})
-        self.ticker = Ticker(self.pool, KnownDevices(kinds), cases)
+        self.ticker = Ticker(self.pool, KnownDevices(kinds), cases, LATE_BOUND)
         return self
 
     async def at(self, second: float, *, beats: bool = True, **values: object) -> None:

@@ -17,7 +17,7 @@ from service.flow import Flow
 from service.known import KnownDevices
 from service.ticker import Ticker
 from tests.support.api import StillClock, client
-from tests.support.flow import ZONE, flow_on
+from tests.support.flow import LATE_BOUND, ZONE, flow_on
 from tests.support.publishing import topic
 from tests.support.registered import register
 
@@ -38,7 +38,7 @@ class Street:
         cases = Cases(ZONE)
         kinds = load_kinds()
         await cases.start(self.pool, [one for kind in kinds.values() for one in kind.rules], START)
-        self.ticker = Ticker(self.pool, KnownDevices(kinds), cases)
+        self.ticker = Ticker(self.pool, KnownDevices(kinds), cases, LATE_BOUND)
         return self
 
     async def deliver(self, *messages: tuple[float, Mapping[str, object]], device: str = "MH-1") -> None:

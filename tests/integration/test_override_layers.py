@@ -18,7 +18,7 @@ from service.known import Known, KnownDevices
 from service.ticker import Ticker
 from store.registry import AssetEntry, DeviceEntry, Saved, save
 from tests.support.api import NOW, StillClock, client
-from tests.support.flow import ZONE, flow_on
+from tests.support.flow import LATE_BOUND, ZONE, flow_on
 from tests.support.publishing import body, topic, until
 
 GRID = "511703001002015"
@@ -192,7 +192,7 @@ class Road:
         cases = Cases(ZONE)
         await cases.start(self.pool, [rule for kind in kinds.values() for rule in kind.rules], NOW)
         self.flow = await flow_on(self.pool, clock=self.clock)
-        self.ticker = Ticker(self.pool, KnownDevices(kinds), cases)
+        self.ticker = Ticker(self.pool, KnownDevices(kinds), cases, LATE_BOUND)
         return self
 
     async def at(self, second: float, **values: object) -> None:

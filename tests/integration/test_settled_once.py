@@ -16,7 +16,7 @@ from service.cases import Cases
 from service.known import KnownDevices
 from service.ticker import Ticker
 from tests.support.brokers import Broker
-from tests.support.flow import ZONE, flow_on
+from tests.support.flow import LATE_BOUND, ZONE, flow_on
 from tests.support.ingest import ingesting
 from tests.support.publishing import balance, body, publish, settled, topic, until
 from tests.support.registered import register
@@ -128,7 +128,7 @@ async def test_a_broker_that_was_away_silences_nobody(pool: Any) -> None:
     kinds = load_kinds()
     cases = Cases(ZONE)
     await cases.start(pool, [rule for kind in kinds.values() for rule in kind.rules], NOW)
-    ticker = Ticker(pool, KnownDevices(kinds), cases)
+    ticker = Ticker(pool, KnownDevices(kinds), cases, LATE_BOUND)
     tokens = iter(range(1, 1000))
 
     async def at(second: int, devices: range) -> None:
@@ -171,7 +171,7 @@ async def test_a_device_taken_out_is_not_missed_and_missed_again_when_it_is_back
     cases = Cases(ZONE)
     await cases.start(pool, [rule for kind in load_kinds().values() for rule in kind.rules], NOW)
     known = KnownDevices(load_kinds())
-    ticker = Ticker(pool, known, cases)
+    ticker = Ticker(pool, known, cases, LATE_BOUND)
     await flow.settle([delivery(body(NOW, 1, tilt_deg=1.0), 1)], 1)
 
     async def look(second: int) -> int:
@@ -288,6 +288,6 @@ async def test_a_retired_device_takes_its_alerts_and_tickets_with_it(pool: Any) 
     await pool.execute("UPDATE device SET life_cycle = 'retired'")
     cases = Cases(ZONE)
     await cases.start(pool, [rule for kind in load_kinds().values() for rule in kind.rules], NOW)
-    await Ticker(pool, KnownDevices(load_kinds()), cases).look(NOW, {"native": Coverage(NOW, NOW)})
+    await Ticker(pool, KnownDevices(load_kinds()), cases, LATE_BOUND).look(NOW, {"native": Coverage(NOW, NOW)})
     assert await pool.fetchval("SELECT state FROM alert") == "cleared"
     assert await pool.fetchval("SELECT state FROM ticket") == "resolved"

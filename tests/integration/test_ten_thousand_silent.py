@@ -15,7 +15,7 @@ from service.known import KnownDevices
 from service.ticker import Ticker
 from service.watch import Watch
 from tests.support.api import StillClock
-from tests.support.flow import ZONE, flow_on
+from tests.support.flow import LATE_BOUND, ZONE, flow_on
 from tests.support.publishing import balance, body, topic
 
 START = datetime(2026, 3, 1, 8, 0, tzinfo=UTC)
@@ -91,7 +91,7 @@ class City:
         cases = Cases(ZONE)
         rules = [rule for kind in (*found.values(), OWN_KIND) for rule in kind.rules]
         await cases.start(self.pool, rules, START)
-        self.ticker = Ticker(self.pool, KnownDevices(found), cases)
+        self.ticker = Ticker(self.pool, KnownDevices(found), cases, LATE_BOUND)
         self.watch = Watch(self.pool, self.clock, cases, WORKER, HEARTBEAT_GAP)
 
     async def beat_until(self, until: datetime) -> None:

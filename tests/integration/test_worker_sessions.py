@@ -23,7 +23,7 @@ from service.sessions import Session
 from service.settings import Settings
 from service.ticker import Ticker
 from tests.support.brokers import Broker
-from tests.support.flow import ZONE, flow_on
+from tests.support.flow import LATE_BOUND, ZONE, flow_on
 from tests.support.ingest import ingesting
 from tests.support.publishing import balance, body, publish, topic, until
 from tests.support.registered import register
@@ -139,7 +139,7 @@ async def test_a_dead_worker_holds_silences_back_until_it_has_heard_as_well(pool
     kinds = load_kinds()
     cases = Cases(ZONE)
     await cases.start(pool, kinds["manhole"].rules, NOW)
-    ticker = Ticker(pool, KnownDevices(kinds), cases)
+    ticker = Ticker(pool, KnownDevices(kinds), cases, LATE_BOUND)
     await ticker.look(NOW, heard)
     assert await pool.fetch("SELECT FROM alert") == []
     await pool.execute("UPDATE coverage SET until = $1", NOW)

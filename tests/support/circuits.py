@@ -15,7 +15,7 @@ from service.ticker import Ticker
 from store.coordinator import anything_new, begin
 from store.registry import AssetEntry, DeviceEntry, Saved, save
 from tests.support.api import StillClock
-from tests.support.flow import ZONE, flow_on, unmuting_of
+from tests.support.flow import LATE_BOUND, ZONE, flow_on, unmuting_of
 from tests.support.publishing import body, topic
 from tests.support.registered import DISTRICT
 
@@ -37,7 +37,7 @@ class Coordinated:
         known, cases = KnownDevices(load_kinds(), several=rules), Cases(ZONE)
         self.look = GroupLook(load_kinds(), known, cases)
         self.unmuting = unmuting_of(flows[0])
-        self.ticker = Ticker(pool, known, cases)
+        self.ticker = Ticker(pool, known, cases, LATE_BOUND)
         self._token = 0
 
     async def tell(self, *batch: Delivery, worker: int = 0) -> None:

@@ -18,7 +18,7 @@ from service.known import KnownDevices
 from service.ticker import Ticker
 from store.rule_book import Author, BookWriting
 from tests.support.api import StillClock
-from tests.support.flow import ZONE, flow_on
+from tests.support.flow import LATE_BOUND, ZONE, flow_on
 from tests.support.publishing import topic
 from tests.support.registered import register
 
@@ -53,7 +53,7 @@ class RuledStreet:
         await cases.start(self.pool, [one for kind in kinds.values() for one in kind.rules], START)
         self.known = KnownDevices(kinds)
         self.flow: Flow = await flow_on(self.pool, clock=self.clock, known=self.known)
-        self.ticker = Ticker(self.pool, self.known, cases)
+        self.ticker = Ticker(self.pool, self.known, cases, LATE_BOUND)
         return self
 
     async def change(self, *written: Mapping[str, object], remove: tuple[str, ...] = (), source: str = "api") -> None:

@@ -189,7 +189,7 @@ async def _flow(pool: Pool) -> Flow:
             pool=pool,
             clock=clock,
             router=Router(load_formats()),
-            known=KnownDevices(kinds),
+            known=KnownDevices(kinds, settings.district_timezone),
             cases=cases,
             bounds=Bounds(times, MESSAGE_MAX_BYTES),
             worker="bench-storm",
