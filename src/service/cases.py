@@ -10,7 +10,6 @@ from devices.catalogue import load_group_rules
 from domain.alert import AlertState, Step, Transition
 from domain.alert_change import AlertChange, AlertKey, fold
 from domain.flapping import FlappingBounds
-from domain.mute import Mute
 from domain.ticket import Subject
 from rules.rejudge import Amendment
 from rules.rule import Rule
@@ -89,7 +88,7 @@ class Cases:
         waits = group_waits(ruled, known, saved, now)
         if waits:
             await mute(connection, waits, now)
-        muted = await _hush(connection, ruled, saved, now) if saved else {}
+        muted = await _hush(connection, ruled, saved, now) if saved else set[int]()
         # Before the tickets: one behind which an alert flaps does not resolve.
         flapping = await self._mark_flapping(connection, ruled, now)
         wanted: list[int] = []
@@ -240,8 +239,8 @@ async def _record(
 
 async def _hush(
     connection: Executor, changes: Sequence[AlertChange], saved: Mapping[AlertKey, SavedAlert], now: datetime
-) -> dict[int, list[Mute]]:
-    """What keeps the alerts quiet: what did before, and silences for those that did more than clear."""
+) -> set[int]:
+    """Which are muted: by what muted them before, or by a silence, if they did more than clear."""
     speaking = [change for change in changes if any(step.step is not Step.CLEARED for step in change.steps)]
     floor = min((change.steps[0].at for change in speaking), default=now)
     ids = [saved[change.key].id for change in speaking]
@@ -339,7 +338,7 @@ def _calm_news(one: Calmed) -> dict[str, object]:
 
 
 def _alert_news(
-    change: AlertChange, saved: SavedAlert, muted: Mapping[int, Sequence[Mute]], flapping: AbstractSet[AlertKey]
+    change: AlertChange, saved: SavedAlert, muted: AbstractSet[int], flapping: AbstractSet[AlertKey]
 ) -> dict[str, object]:
     news: dict[str, object] = {
         "id": saved.id,

@@ -8,6 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Final, NamedTuple
 
+from asyncpg import Record
+
 from domain.alert import Severity
 from domain.alert_change import AlertKey
 from domain.mute import Mute, MuteReason
@@ -197,8 +199,13 @@ async def prolong_source(connection: Executor, reason: MuteReason, source: str, 
 
 async def standing_mutes(connection: Executor, alerts: Iterable[int]) -> dict[int, list[Mute]]:
     """Alert → its mutes, for those that have any."""
+    return mutes_by_alert(await connection.fetch(_STANDING, list(alerts)))
+
+
+def mutes_by_alert(rows: Iterable[Record]) -> dict[int, list[Mute]]:
+    """Alert → its mutes, of rows that hold what a ``Mute`` does."""
     mutes: dict[int, list[Mute]] = {}
-    for row in await connection.fetch(_STANDING, list(alerts)):
+    for row in rows:
         mutes.setdefault(row[0], []).append(Mute(row[0], MuteReason(row[1]), row[2], row[3], row[4]))
     return mutes
 
