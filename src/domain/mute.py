@@ -18,8 +18,6 @@ class MuteReason(StrEnum):
     """Its rule waits whether others of its group fire, too."""
     INCIDENT = "incident"
     """It is part of an incident, which has the ticket."""
-    FLAPPING = "flapping"
-    """抖动: it opens and clears again and again."""
 
 
 class Mute(NamedTuple):
@@ -28,7 +26,7 @@ class Mute(NamedTuple):
     alert_id: int
     reason: MuteReason
     source: str
-    """Who says so: the number of a silence, of the alert that inhibits."""
+    """Who says so: the number of a silence, the rule that waits for its group, ``incident:`` and its number."""
     since: datetime
     until: datetime | None
     """``None``: until whoever set it ends it."""

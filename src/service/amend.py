@@ -8,6 +8,7 @@ from typing import Final
 from domain.alert import AlertState, Standing, Step
 from domain.ticket import Move
 from rules.rejudge import Amendment
+from store.alerts import News
 from store.connection import Executor
 from store.standings import Contradicted, contradict, correct, mark_reviews
 from store.tickets import append_moves
@@ -41,8 +42,8 @@ class Amended:
         if moves:
             await append_moves(connection, moves, now)
 
-    def news(self) -> list[tuple[str, dict[str, object]]]:
-        """What is told of it, as (topic, body)."""
+    def news(self) -> list[News]:
+        """What is told of it."""
         return [
             (
                 "alert",

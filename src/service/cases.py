@@ -10,7 +10,6 @@ from devices.catalogue import load_group_rules
 from domain.alert import AlertState, Step, Transition
 from domain.alert_change import AlertChange, AlertKey, fold
 from domain.flapping import FlappingBounds
-from domain.mute import Mute
 from domain.ticket import Subject
 from rules.rejudge import Amendment
 from rules.rule import Rule
@@ -18,7 +17,7 @@ from service.amend import UNAMENDED, Amended, amend
 from service.group_waits import group_waits
 from service.known import Known
 from service.shadow import Parted, part, settle_shadow
-from store.alerts import AlertSetting, SavedAlert, clear_alerts, join_tickets, save_alerts, tell
+from store.alerts import AlertSetting, News, SavedAlert, clear_alerts, join_tickets, save_alerts, tell
 from store.connection import Executor, Pool
 from store.flapping import CALM, FLAPPING, Calmed, Flapping, mark_flapping, tickets_to_settle
 from store.mutes import UNMUTED, Lifted, mute, note_wanted
@@ -89,7 +88,7 @@ class Cases:
         waits = group_waits(ruled, known, saved, now)
         if waits:
             await mute(connection, waits, now)
-        muted = await _hush(connection, ruled, saved, now) if saved else {}
+        muted = await _hush(connection, ruled, saved, now) if saved else set[int]()
         # Before the tickets: one behind which an alert flaps does not resolve.
         flapping = await self._mark_flapping(connection, ruled, now)
         wanted: list[int] = []
@@ -106,10 +105,10 @@ class Cases:
             saved[one.key] = SavedAlert(one.id, one.ticket_id)
             if one.fired and one.ticket_id is not None:
                 follows.append(Release(one.key, one.key[2]))
-        await self._settle_tickets(connection, follows, saved, now, amended)
+        news = await self._settle_tickets(connection, follows, saved, now, amended)
         told = [change for change in changes if change.key in saved]
         marks = {one.key for one in flapping} | {key for key, one in saved.items() if one.flapping}
-        news = [("alert", _alert_news(change, saved[change.key], muted, marks)) for change in told]
+        news += [("alert", _alert_news(change, saved[change.key], muted, marks)) for change in told]
         begun = {one.key[:2] for one in flapping if one.begun}
         # The newest alert speaks for its rule.
         speaking = {change.key[:2]: change for change in told if change.key[:2] in begun}
@@ -135,22 +134,24 @@ class Cases:
                 continue
             stand = Stand(one.ticket_id, one.asset_id, device.device.district, device.device.simulated)
             follows += decide(_as_fresh(one), _consequence(rule), stand)
+        news: list[News] = []
         if follows:
             saved = {one.key: SavedAlert(one.id, one.ticket_id) for one in lifted}
-            await self._settle_tickets(connection, follows, saved, now, Amended())
-        await tell(connection, now, [("alert", _lifted_news(one)) for one in lifted])
+            news = await self._settle_tickets(connection, follows, saved, now, Amended())
+        await tell(connection, now, [*news, *(("alert", _lifted_news(one)) for one in lifted)])
 
     async def calm(self, connection: Executor, calmed: Sequence[Calmed], now: datetime) -> None:
         """Of alerts that flap no longer, let the tickets resolve that nothing else keeps open."""
         if not calmed:
             return
         tickets = await tickets_to_settle(connection, calmed)
+        news: list[News] = []
         if tickets:
             await lock_tickets(connection, tickets)
-            news = await change_tickets(connection, {one: TicketChange(amended=True) for one in tickets}, now)
-            await _record(connection, news, dict.fromkeys(tickets, _CALM), now)
+            changed = await change_tickets(connection, {one: TicketChange(amended=True) for one in tickets}, now)
+            news = await _record(connection, changed, dict.fromkeys(tickets, _CALM), now)
         last = {(one.device_id, one.rule): one for one in calmed}
-        await tell(connection, now, [("alert", _calm_news(one)) for one in last.values()])
+        await tell(connection, now, [*news, *(("alert", _calm_news(one)) for one in last.values())])
 
     async def _mark_flapping(
         self, connection: Executor, changes: Sequence[AlertChange], now: datetime
@@ -202,7 +203,8 @@ class Cases:
         saved: Mapping[AlertKey, SavedAlert],
         now: datetime,
         amended: Amended,
-    ) -> None:
+    ) -> list[News]:
+        """Open, join and change tickets; return what is to be told of them."""
         demands = [one for one in follows if isinstance(one, Demand)]
         owner = {key: one.ticket_id for key, one in saved.items() if one.ticket_id is not None}
         tickets: dict[Subject, int] = {}
@@ -223,25 +225,21 @@ class Cases:
             changes.setdefault(ticket, TicketChange()).amended = True
         if changes:
             news += await change_tickets(connection, changes, now)
-        if news:
-            await _record(connection, news, _move_details(follows, owner), now)
+        return await _record(connection, news, _move_details(follows, owner), now) if news else []
 
 
 async def _record(
     connection: Executor, news: Sequence[TicketNews], details: Mapping[int, dict[str, object]], now: datetime
-) -> None:
-    """Append the moves of tickets, and tell of them."""
+) -> list[News]:
+    """Append the moves of tickets; return what is to be told of them."""
     await append_moves(connection, [(one.id, one.move, details.get(one.id, _NO_ALERTS)) for one in news], now)
-    bodies: list[tuple[str, dict[str, object]]] = [
-        ("ticket", {"number": one.number, "state": one.state, "move": one.move.value}) for one in news
-    ]
-    await tell(connection, now, bodies)
+    return [("ticket", {"number": one.number, "state": one.state, "move": one.move.value}) for one in news]
 
 
 async def _hush(
     connection: Executor, changes: Sequence[AlertChange], saved: Mapping[AlertKey, SavedAlert], now: datetime
-) -> dict[int, list[Mute]]:
-    """What keeps the alerts quiet: what did before, and silences for those that did more than clear."""
+) -> set[int]:
+    """Which are muted: by what muted them before, or by a silence, if they did more than clear."""
     speaking = [change for change in changes if any(step.step is not Step.CLEARED for step in change.steps)]
     floor = min((change.steps[0].at for change in speaking), default=now)
     ids = [saved[change.key].id for change in speaking]
@@ -339,7 +337,7 @@ def _calm_news(one: Calmed) -> dict[str, object]:
 
 
 def _alert_news(
-    change: AlertChange, saved: SavedAlert, muted: Mapping[int, Sequence[Mute]], flapping: AbstractSet[AlertKey]
+    change: AlertChange, saved: SavedAlert, muted: AbstractSet[int], flapping: AbstractSet[AlertKey]
 ) -> dict[str, object]:
     news: dict[str, object] = {
         "id": saved.id,

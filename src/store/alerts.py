@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Final, TypeAlias
 
 import orjson
 
@@ -21,6 +21,9 @@ class AlertSetting:
     retrospective: bool = False
     """Found late, from readings that came late."""
 
+
+News: TypeAlias = tuple[str, dict[str, object]]
+"""(topic, body) of what is to be told."""
 
 _UPSERT: Final = """
 INSERT INTO alert AS a
@@ -160,8 +163,8 @@ async def _append_steps(connection: Executor, changes: Sequence[AlertChange], de
     await connection.copy_records_to_table("alert_event", records=records, columns=_STEP_COLUMNS)
 
 
-async def tell(connection: Executor, at: datetime, news: Sequence[tuple[str, dict[str, object]]]) -> None:
-    """Put (topic, body) into the outbox, committed with the change it tells of."""
+async def tell(connection: Executor, at: datetime, news: Sequence[News]) -> None:
+    """Put news into the outbox, committed with the change it tells of."""
     await connection.execute(_OUTBOX, at, [topic for topic, _ in news], [orjson.dumps(body) for _, body in news])
 
 

@@ -3,8 +3,9 @@
 from datetime import datetime
 from typing import Final, NamedTuple
 
-from domain.mute import Mute, MuteReason
+from domain.mute import Mute
 from store.connection import Executor
+from store.mutes import mutes_by_alert
 
 
 class AlertThen(NamedTuple):
@@ -33,7 +34,7 @@ SELECT a.id, a.rule, a.onset, a.fired_at, a.cleared_at, a.severity, a.standing, 
 _MUTES: Final = """
 SELECT alert_id, reason, source, since, until FROM alert_mute
  WHERE alert_id = ANY($1::bigint[]) AND since <= $2 AND (ended_at IS NULL OR ended_at > $2)
- ORDER BY alert_id, since
+ ORDER BY since, reason, source
 """
 
 _HEARD: Final = """
@@ -48,10 +49,7 @@ async def alerts_at(connection: Executor, device_id: int, rule: str, moment: dat
 
 async def mutes_at(connection: Executor, alerts: list[int], moment: datetime) -> dict[int, list[Mute]]:
     """Alert → what kept it quiet then."""
-    found: dict[int, list[Mute]] = {}
-    for row in await connection.fetch(_MUTES, alerts, moment):
-        found.setdefault(row[0], []).append(Mute(row[0], MuteReason(row[1]), row[2], row[3], row[4]))
-    return found
+    return mutes_by_alert(await connection.fetch(_MUTES, alerts, moment))
 
 
 async def heard_at(connection: Executor, device_id: int, moment: datetime, since: datetime) -> datetime | None:

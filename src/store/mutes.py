@@ -8,6 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Final, NamedTuple
 
+from asyncpg import Record
+
 from domain.alert import Severity
 from domain.alert_change import AlertKey
 from domain.mute import Mute, MuteReason
@@ -25,15 +27,7 @@ class MuteEntry(NamedTuple):
     reason: MuteReason
     source: str
     until: datetime | None
-    """``None``: until ``end_mutes`` or ``end_source``."""
-
-
-class MuteEnd(NamedTuple):
-    """One mute to end."""
-
-    alert_id: int
-    reason: MuteReason
-    source: str
+    """``None``: until ``end_source``."""
 
 
 class Lifted(NamedTuple):
@@ -123,17 +117,6 @@ UPDATE alert_mute AS m SET wanted = true FROM due AS d
 WHERE m.alert_id = d.alert_id AND m.reason = d.reason AND m.source = d.source
 """
 
-_END: Final = """
-WITH due AS (
-    SELECT m.alert_id, m.reason, m.source FROM alert_mute AS m
-    JOIN unnest($1::bigint[], $2::text[], $3::text[]) AS n(alert_id, reason, source)
-        ON n.alert_id = m.alert_id AND n.reason = m.reason AND n.source = m.source
-    WHERE m.ended_at IS NULL ORDER BY 1, 2, 3 FOR NO KEY UPDATE OF m
-)
-UPDATE alert_mute AS m SET until = least(m.until, $4::timestamptz) FROM due AS d
-WHERE m.alert_id = d.alert_id AND m.reason = d.reason AND m.source = d.source
-"""
-
 _LOCK_SOURCE: Final = """
 SELECT FROM alert_mute WHERE source = $2 AND reason = $1 AND ended_at IS NULL ORDER BY alert_id FOR NO KEY UPDATE
 """
@@ -197,15 +180,8 @@ async def mute(connection: Executor, entries: Sequence[MuteEntry], now: datetime
     return [int(row[0]) for row in rows]
 
 
-async def end_mutes(connection: Executor, ends: Sequence[MuteEnd], now: datetime) -> None:
-    """Let mutes end before their time. The next look of ``service.unmuting`` does what follows for tickets."""
-    await connection.execute(
-        _END, [end.alert_id for end in ends], [end.reason.value for end in ends], [end.source for end in ends], now
-    )
-
-
 async def end_source(connection: Executor, reason: MuteReason, source: str, now: datetime) -> None:
-    """Let every mute end that one source has set, as ``end_mutes`` does."""
+    """Let every mute end that one source has set. The next look of ``service.unmuting`` does what follows."""
     await connection.execute(_LOCK_SOURCE, reason.value, source)
     await connection.execute(_END_SOURCE, reason.value, source, now)
 
@@ -223,8 +199,13 @@ async def prolong_source(connection: Executor, reason: MuteReason, source: str, 
 
 async def standing_mutes(connection: Executor, alerts: Iterable[int]) -> dict[int, list[Mute]]:
     """Alert → its mutes, for those that have any."""
+    return mutes_by_alert(await connection.fetch(_STANDING, list(alerts)))
+
+
+def mutes_by_alert(rows: Iterable[Record]) -> dict[int, list[Mute]]:
+    """Alert → its mutes, of rows that hold what a ``Mute`` does."""
     mutes: dict[int, list[Mute]] = {}
-    for row in await connection.fetch(_STANDING, list(alerts)):
+    for row in rows:
         mutes.setdefault(row[0], []).append(Mute(row[0], MuteReason(row[1]), row[2], row[3], row[4]))
     return mutes
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Final, NamedTuple
 
-from domain.mute import Mute, MuteReason
+from domain.mute import MuteReason
 from store.connection import Executor
 
 _ALERTS: Final = """
@@ -46,13 +46,11 @@ WITH live AS MATERIALIZED (
     -- One that is over mutes an alert no second time.
     ON CONFLICT (alert_id, reason, source) DO UPDATE SET since = $4, until = excluded.until, ended_at = NULL
     WHERE m.ended_at IS NOT NULL AND excluded.until > $4
-    RETURNING m.alert_id, m.reason, m.source, m.since, m.until
+    RETURNING m.alert_id
 )
-SELECT * FROM put
-UNION ALL
-SELECT m.alert_id, m.reason, m.source, m.since, m.until FROM alert_mute AS m
-WHERE m.alert_id = ANY($1::bigint[]) AND m.ended_at IS NULL
-    AND (m.alert_id, m.reason, m.source) NOT IN (SELECT alert_id, reason, source FROM put)
+SELECT alert_id FROM put
+UNION
+SELECT alert_id FROM alert_mute WHERE alert_id = ANY($1::bigint[]) AND ended_at IS NULL
 """
 
 _CLAIM: Final = """
@@ -91,16 +89,13 @@ class Sweep(NamedTuple):
 
 async def hush(
     connection: Executor, alerts: Sequence[int], speaking: Sequence[int], floor: datetime, now: datetime
-) -> dict[int, list[Mute]]:
-    """Mute those ``speaking`` that a silence fits, and return all mutes that stand on ``alerts``: one statement.
+) -> set[int]:
+    """Mute those ``speaking`` that a silence fits, and return which of ``alerts`` are muted by whatever: one statement.
 
     A silence fits if it lasts now, at the time of deciding, or did when the alert fired; ``floor`` is the earliest of
     all these times. The alerts' devices are locked by the caller.
     """
-    mutes: dict[int, list[Mute]] = {}
-    for row in await connection.fetch(_HUSH, list(alerts), list(speaking), floor, now):
-        mutes.setdefault(row[0], []).append(Mute(row[0], MuteReason(row[1]), row[2], row[3], row[4]))
-    return mutes
+    return {int(row[0]) for row in await connection.fetch(_HUSH, list(alerts), list(speaking), floor, now)}
 
 
 async def claim_sweep(connection: Executor, now: datetime) -> Sweep | None:

@@ -211,9 +211,12 @@ async def _numbers(connection: Executor, wishes: Mapping[int, TicketWish], day: 
 
 
 async def change_tickets(connection: Executor, changes: Mapping[int, TicketChange], now: datetime) -> list[TicketNews]:
-    """Count what joined, rose and cleared; a ticket behind which nothing fires any more resolves and is freed."""
+    """Count what joined, rose and cleared; a ticket behind which nothing fires any more resolves and is freed.
+
+    The tickets were locked by :func:`open_or_join` or :func:`lock_tickets`, by a statement before: this one then sees
+    what whoever held them did to their alerts.
+    """
     ids = sorted(changes)
-    await lock_tickets(connection, ids)
     rows = await connection.fetch(
         _CHANGE,
         ids,

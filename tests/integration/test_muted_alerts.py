@@ -6,7 +6,7 @@ from typing import Any
 
 from domain.mute import MuteReason
 from domain.role import Role
-from store.mutes import MuteEnd, end_mutes, end_source
+from store.mutes import end_source
 from tests.support.api import client
 from tests.support.flow import unmuting_of
 from tests.support.registered import register
@@ -67,9 +67,8 @@ async def test_an_alert_stays_muted_until_its_last_mute_has_ended(pool: Any) -> 
     await scene.tell(NOW - timedelta(minutes=8), ch4_pct_lel=60.0)
     await scene.unmuting.look(SOON + timedelta(days=300))
     assert await scene.tickets() == []
-    alert = await pool.fetchval("SELECT id FROM alert")
     async with pool.acquire() as connection, connection.transaction():
-        await end_mutes(connection, [MuteEnd(alert, MuteReason.INHIBITION, "4711")], SOON)
+        await end_source(connection, MuteReason.INHIBITION, "4711", SOON)
     await scene.unmuting.look(SOON)
     assert await scene.tickets() == [("open", 1, 1)]
 

@@ -54,7 +54,7 @@ class Muted(BaseModel):
     """Why an alert asks for no ticket just now."""
 
     reason: MuteReason
-    source: str = Field(description="Who says so: the number of a silence, of the alert that inhibits.")
+    source: str = Field(description="The number of a silence, the rule that waits, or `incident:` and its number.")
     since: datetime
     until: datetime | None = Field(description="When it is to end; null: when whoever set it says so.")
 
